@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Members, VRRP priority events and rekey pacing.
+#include <algorithm>
+
+#include "core/group/members.hpp"
+#include "core/group/rekey_pacer.hpp"
+#include "core/group/vrrp_policy.hpp"
+#include "unit/cmocka_cpp.hpp"
+
+using namespace mcipsec;
+using namespace mcipsec::group;
+
+namespace {
+
+Time at(Duration d) { return Time{} + d; }
+
+MemberHealth healthy(std::string name)
+{
+    MemberHealth m;
+    m.name = std::move(name);
+    m.charon = m.module = true;
+    return m;
+}
+
+void members_need_every_condition(void **)
+{
+    assert_true(healthy("1/2").healthy());
+    auto m = healthy("1/2");
+    m.admin_up = false;
+    assert_string_equal(m.why_not().c_str(), "shutdown");
+    m = healthy("1/2");
+    m.charon = false;
+    assert_false(m.healthy());
+    m = healthy("1/2");
+    m.module = false;
+    assert_false(m.healthy());
+    m = healthy("1/2");
+    m.interfaces = false;
+    assert_false(m.healthy());
+    m = healthy("1/2");
+    m.script = false;
+    assert_false(m.healthy());
+}
+
+void oper_up_needs_the_active_number(void **)
+{
+    std::vector<MemberHealth> m{healthy("1/1"), healthy("1/2"), healthy("2/1")};
+    auto v = judge(m, 2, true);
+    assert_true(v.oper_up);
+    assert_int_equal(v.active, 2);
+    assert_int_equal(v.primary.size(), 3);
+    m[0].admin_up = false;                  // the third replaces it
+    v = judge(m, 2, true);
+    assert_true(v.oper_up);
+    assert_string_equal(v.active_members[1].c_str(), "2/1");
+    m[1].charon = false;
+    v = judge(m, 2, true);
+    assert_false(v.oper_up);
+    assert_int_equal(v.active, 1);
+    assert_string_equal(v.reason.c_str(), "mda 1/1: shutdown");
+    v = judge({healthy("1/1")}, 1, false);
+    assert_false(v.oper_up);
+    assert_int_equal(v.active, 0);
+    assert_false(judge({}, 1, true).oper_up);
+}
+
+void explicit_priority_is_a_difference_to_base(void **)
+{
+    VrrpPolicy p(200, {{1, 50, 0ns, 0ns}});
+    assert_int_equal(p.non_forwarding_value(), -150);
+    assert_int_equal(p.evaluate(at(0s)).value, -150);   // unknown is non-forwarding
+    p.set_forwarding(1, true, at(1s));
+    auto out = p.evaluate(at(1s));
+    assert_int_equal(out.value, 0);
+    assert_int_equal(out.in_use, 200);
+    p.set_forwarding(1, false, at(2s));
+    out = p.evaluate(at(2s));
+    assert_int_equal(out.value, -150);
+    assert_int_equal(out.in_use, 50);
+}
+
+void lowest_event_wins_and_zero_is_fault(void **)
+{
+    VrrpPolicy p(200, {{1, 50, 0ns, 0ns}, {2, 0, 0ns, 0ns}});
+    assert_int_equal(p.evaluate(at(0s)).value, -254);
+    p.set_forwarding(2, true, at(1s));
+    assert_int_equal(p.evaluate(at(1s)).value, -150);
+    p.set_forwarding(1, true, at(1s));
+    assert_int_equal(p.evaluate(at(1s)).value, 0);
+    assert_int_equal(VrrpPolicy(100, {}).evaluate(at(0s)).value, 0);
+}
+
+void holds_delay_both_ways(void **)
+{
+    VrrpPolicy p(200, {{1, 50, 3s, 5s}});
+    p.set_forwarding(1, true, at(10s));
+    auto out = p.evaluate(at(10s));
+    assert_int_equal(out.value, -150);
+    assert_true(out.deadline == at(15s));
+    assert_int_equal(p.evaluate(at(15s)).value, 0);
+    p.set_forwarding(1, false, at(20s));
+    assert_int_equal(p.evaluate(at(22s)).value, 0);
+    p.set_forwarding(1, true, at(22s));                 // came back within hold-set
+    assert_int_equal(p.evaluate(at(30s)).value, 0);
+    p.set_forwarding(1, false, at(31s));
+    assert_int_equal(p.evaluate(at(34s)).value, -150);
+}
+
+Bytes key(std::uint8_t n) { return {0, 0, 0, n, 50}; }
+
+void pace_and_in_flight_are_kept(void **)
+{
+    RekeyPace pace;
+    pace.rate = 10;
+    pace.jitter = 0;
+    pace.in_flight = 3;
+    RekeyPacer p(pace, 1);
+    p.start({key(1), key(2), key(3), key(4), key(5)}, at(0s));
+    std::vector<Bytes> got;
+    Time now = at(0s);
+    while (p.deadline() < at(1s)) {
+        now = std::max(now, p.deadline());
+        for (auto &k : p.due(now))
+            got.push_back(k);
+    }
+    assert_int_equal(got.size(), 3);                    // in-flight limit
+    assert_true(now >= at(100ms));
+    p.finished(key(1));
+    assert_int_equal(p.due(at(2s)).size(), 1);
+    auto pr = p.progress();
+    assert_int_equal(pr.total, 5);
+    assert_int_equal(pr.done, 1);
+    assert_int_equal(pr.in_flight, 3);
+    assert_int_equal(pr.pending, 1);
+}
+
+void busy_is_retried_and_given_up(void **)
+{
+    RekeyPace pace;
+    pace.attempts = 2;
+    RekeyPacer p(pace, 7);
+    p.start({key(1)}, at(0s));
+    assert_int_equal(p.due(at(0s)).size(), 1);
+    p.busy(key(1), at(0s));
+    assert_int_equal(p.due(at(1s)).size(), 0);
+    assert_int_equal(p.due(at(5s)).size(), 1);
+    p.busy(key(1), at(5s));
+    assert_int_equal(p.progress().failed, 1);
+    assert_false(p.progress().running());
+    assert_true(p.deadline() == kNever);
+}
+
+void silence_is_tried_again(void **)
+{
+    RekeyPace pace;
+    pace.timeout = 10s;
+    RekeyPacer p(pace, 7);
+    p.start({key(1)}, at(0s));
+    assert_int_equal(p.due(at(0s)).size(), 1);
+    assert_true(p.deadline() == at(10s));
+    assert_int_equal(p.due(at(10s)).size(), 1);
+    p.missing(key(1));
+    assert_int_equal(p.progress().done, 1);
+}
+
+}  // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(members_need_every_condition), cmocka_unit_test(oper_up_needs_the_active_number),
+        cmocka_unit_test(explicit_priority_is_a_difference_to_base), cmocka_unit_test(lowest_event_wins_and_zero_is_fault),
+        cmocka_unit_test(holds_delay_both_ways), cmocka_unit_test(pace_and_in_flight_are_kept),
+        cmocka_unit_test(busy_is_retried_and_given_up), cmocka_unit_test(silence_is_tried_again),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
