@@ -19,6 +19,8 @@
 #define MCIPSEC_GROUP_MAX	1024	/* highest tunnel-group id, 1.. */
 #define MCIPSEC_LEASE_MAX	64	/* highest lease id, 1..; 0 is none */
 #define MCIPSEC_ADDR_MAX	256	/* gateway addresses per group */
+#define MCIPSEC_NEXTHOP_MAX	64	/* next-hops per group and side */
+#define MCIPSEC_LEASE_SEC_MAX	3600	/* a lease ends at most so far ahead */
 #define MCIPSEC_SEQ_PER_MSG	670	/* struct mcipsec_seq per message */
 
 /* MIMP states of a tunnel-group (seed "MIMP Protocol States"). */
@@ -43,6 +45,11 @@ enum mcipsec_action {
 #define MCIPSEC_F_PREPARED	(1U << 0)	/* with standby: step 2 of a hand-over */
 #define MCIPSEC_F_NOMINAL	(1U << 1)	/* protection status is nominal */
 #define MCIPSEC_F_STRICT_REPLAY	(1U << 2)	/* import adds the margin inbound, too */
+/*
+ * An expired lease that is renewed does not open the group again: that takes
+ * a STATE_SET after the renewal. Without the flag the renewal is enough.
+ */
+#define MCIPSEC_F_STICKY_LEASE	(1U << 3)
 
 /* MCIPSEC_A_SWITCHOVER_FLAGS */
 #define MCIPSEC_SWO_IGNORE_PROTECTION	(1U << 0)
@@ -55,6 +62,9 @@ enum mcipsec_cmd {
 	 * Create a group (NLM_F_CREATE|NLM_F_EXCL) or change its addresses and
 	 * next-hops (NLM_F_REPLACE). A new group is in discovery. CAP_NET_ADMIN.
 	 * in: GROUP_ID, ADDRS, [PUBLIC_NEXTHOPS], [PRIVATE_NEXTHOPS], [LEASE_ID]
+	 * With REPLACE an attribute that is absent leaves what it names as it
+	 * was, an empty one clears it. An address belongs to one group only:
+	 * -EADDRINUSE. -EEXIST with EXCL, -ENOENT without CREATE.
 	 */
 	MCIPSEC_CMD_GROUP_NEW,
 	/* in: GROUP_ID. CAP_NET_ADMIN. Its addresses are free afterwards. */
@@ -64,32 +74,52 @@ enum mcipsec_cmd {
 	/*
 	 * Set the state of one or more groups at once. CAP_NET_ADMIN.
 	 * in: COOKIE, GROUPS { GROUP { ID, STATE, [FLAGS], [GENERATION] } ... }
-	 * -EBUSY: owned by another cookie whose lease runs.
+	 * -EBUSY: owned by another cookie whose lease runs. All groups of the
+	 * message change, or none. When the reply arrives no packet is treated
+	 * by the old state any more: sequence state of a group that stopped
+	 * forwarding is frozen.
 	 */
 	MCIPSEC_CMD_STATE_SET,
-	/* in: COOKIE, LEASE_ID, LEASE_EXPIRY (CLOCK_BOOTTIME ns). CAP_NET_ADMIN. */
+	/*
+	 * in: COOKIE, LEASE_ID, LEASE_EXPIRY (CLOCK_BOOTTIME ns, at most
+	 * MCIPSEC_LEASE_SEC_MAX ahead; 0 or the past: expired). CAP_NET_ADMIN.
+	 * -EBUSY: it runs and belongs to another cookie. When a lease that does
+	 * not run changes its owner, groups whose states were set under another
+	 * cookie go to discovery. A lease that was never set counts as expired.
+	 */
 	MCIPSEC_CMD_LEASE_SET,
 	/* dump; in: [GROUP_ID]; out: GROUP_ID, SEQ (array). CAP_NET_ADMIN. */
 	MCIPSEC_CMD_SEQ_GET,
 	/*
-	 * Monotonic import. CAP_NET_ADMIN. in: GROUP_ID, SEQ (array).
-	 * oseq := max(oseq, given); everything up to the given seq counts as
-	 * received. out: SEQ_UPDATED, SEQ_UNCHANGED, SEQ_MISSING, SEQ_REFUSED.
+	 * Monotonic import. CAP_NET_ADMIN.
+	 * in: GROUP_ID, SEQ (array), [SEQ_MARGIN]
+	 * oseq := max(oseq, given + margin) for SAs whose source is the group's
+	 * (the margin never exceeds 2^24, with ESN 2^28; at the end of the number
+	 * space the SA sends nothing more and is counted as exhausted);
+	 * everything up to the given seq (with STRICT_REPLAY: + margin) counts as
+	 * received for SAs whose destination is the group's.
+	 * out: SEQ_UPDATED, SEQ_UNCHANGED, SEQ_MISSING, SEQ_REFUSED,
+	 * SEQ_EXHAUSTED (of the updated and unchanged).
 	 */
 	MCIPSEC_CMD_SEQ_SET,
 	/*
 	 * Ask the agent for a controlled switchover. CAP_NET_ADMIN.
 	 * in: GROUP_ID, SWITCHOVER_ID, [SWITCHOVER_FLAGS]
 	 * -ENOENT no such group, -EPERM not master, -EAGAIN protection status
-	 * is notReady, -ESRCH no agent (lease expired or no listener).
+	 * is notReady, -ESRCH no agent (lease expired or no listener),
+	 * -EALREADY TO_MASTER on the master.
 	 */
 	MCIPSEC_CMD_SWITCHOVER,
-	/* multicast only: EVENT, GROUP_ID, STATE, ACTION, FLAGS, GENERATION, ... */
+	/*
+	 * multicast only: EVENT, TIME, GROUP_ID, STATE, ACTION, FLAGS,
+	 * GENERATION, LEASE_ID, [SWITCHOVER_ID, SWITCHOVER_FLAGS]
+	 */
 	MCIPSEC_CMD_EVENT,
 	/*
-	 * CAP_NET_ADMIN; in: GATE_HOOK_OFF (u8). Debug and tests: turns the
-	 * PRE_ROUTING hook of this namespace off so that the last line of
-	 * defence (XFRM handlers) can be tested.
+	 * CAP_NET_ADMIN; in: GATE_HOOK_OFF (u8). Tests: turns the PRE_ROUTING
+	 * hook of this namespace off so that the last line of defence (XFRM
+	 * handlers) can be tested. -EOPNOTSUPP unless the module was loaded
+	 * with debug=1.
 	 */
 	MCIPSEC_CMD_DEBUG_SET,
 	__MCIPSEC_CMD_MAX,
@@ -132,8 +162,10 @@ enum mcipsec_attr {
 	MCIPSEC_A_EVENT,		/* u8, enum mcipsec_event */
 	MCIPSEC_A_SWITCHOVER_ID,	/* u64 */
 	MCIPSEC_A_SWITCHOVER_FLAGS,	/* u32, MCIPSEC_SWO_* */
-	MCIPSEC_A_TIME,			/* u64, CLOCK_BOOTTIME ns of the event */
+	MCIPSEC_A_TIME,			/* u64, CLOCK_BOOTTIME ns: event; last change of state */
 	MCIPSEC_A_GATE_HOOK_OFF,	/* u8 */
+	MCIPSEC_A_SEQ_MARGIN,		/* u32, added to each oseq, 0..2^28 */
+	MCIPSEC_A_SEQ_EXHAUSTED,	/* u32: at the end of the number space */
 	__MCIPSEC_A_MAX,
 	MCIPSEC_A_MAX = __MCIPSEC_A_MAX - 1
 };
@@ -173,6 +205,11 @@ struct mcipsec_addr {
 #define MCIPSEC_SEQ_F_OUT	(1U << 1)	/* source is the gateway's address */
 #define MCIPSEC_SEQ_F_OFFLOAD	(1U << 2)	/* hardware offload: refused */
 #define MCIPSEC_SEQ_F_NOREPLAY	(1U << 3)	/* no replay window */
+
+#define MCIPSEC_SEQ_MARGIN_MAX		(1U << 28)
+#define MCIPSEC_SEQ_MARGIN_MAX_NOESN	(1U << 24)
+/* As oseq in SEQ_SET: the SA only receives until it is rekeyed. */
+#define MCIPSEC_SEQ_RECEIVE_ONLY	(~0ULL)
 
 /* 48 bytes: sequence state of one SA. */
 struct mcipsec_seq {

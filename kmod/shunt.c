@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shunting: a standby hands what is not its own to the master, through the
+ * redundant next-hop of the packet's side and family (seed, "Other Details
+ * About Shunting"). The outer packet goes as it is, one hop older.
+ *
+ * Loop rule: a packet that came from the next-hop itself is dropped rather
+ * than sent back, told by the device and, on Ethernet, by the source address:
+ * with one arm both gateways and the network share the device. TTL stands
+ * behind it. Clear packets have been routed, so their TTL has gone down.
+ *
+ * A prepared group (step 2 of a hand-over) keeps what the next-hop sent.
+ *
+ * Threading: from the gate's hooks, under RCU; the route cache is per CPU.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/netdevice.h>
+#include <net/ip.h>
+#include <net/ip6_route.h>
+#include <net/ipv6.h>
+#include <net/neighbour.h>
+#include <net/route.h>
+
+#include "mcipsec.h"
+
+static struct dst_entry *mcipsec_route4(struct net *net, struct mcipsec_nexthop *nh)
+{
+	struct flowi4 fl4 = {
+		.flowi4_oif = nh->addr.vrf_ifindex,
+		.flowi4_flags = FLOWI_FLAG_KNOWN_NH,
+	};
+	struct rtable *rt;
+
+	memcpy(&fl4.daddr, nh->addr.addr, sizeof(fl4.daddr));
+	rt = ip_route_output_key(net, &fl4);
+	if (IS_ERR(rt))
+		return NULL;
+	if (rt->rt_type != RTN_UNICAST) {
+		ip_rt_put(rt);
+		return NULL;
+	}
+	dst_cache_set_ip4(&nh->cache, &rt->dst, fl4.saddr);
+	return &rt->dst;
+}
+
+static struct dst_entry *mcipsec_route6(struct net *net, struct mcipsec_nexthop *nh)
+{
+	struct flowi6 fl6 = {
+		.flowi6_oif = nh->addr.vrf_ifindex,
+		.flowi6_flags = FLOWI_FLAG_KNOWN_NH,
+	};
+	struct dst_entry *dst;
+
+	memcpy(&fl6.daddr, nh->addr.addr, sizeof(fl6.daddr));
+	dst = ip6_route_output(net, NULL, &fl6);
+	if (dst->error || (((struct rt6_info *)dst)->rt6i_flags & (RTF_LOCAL | RTF_ANYCAST))) {
+		dst_release(dst);
+		return NULL;
+	}
+	dst_cache_set_ip6(&nh->cache, dst, &fl6.saddr);
+	return dst;
+}
+
+/* A route to the next-hop, held; NULL where it cannot be reached. */
+static struct dst_entry *mcipsec_route(struct net *net, struct mcipsec_nexthop *nh)
+{
+	struct dst_entry *dst;
+
+	local_bh_disable();
+	dst = dst_cache_get(&nh->cache);
+	if (!dst)
+		dst = nh->addr.family == AF_INET ? mcipsec_route4(net, nh) :
+						   mcipsec_route6(net, nh);
+	local_bh_enable();
+	if (dst && !(netif_running(dst->dev) && netif_carrier_ok(dst->dev))) {
+		dst_release(dst);
+		return NULL;
+	}
+	return dst;
+}
+
+/*
+ * The next-hop for a family. On the private side that of the VRF which the
+ * packet is in, or the only one of its family.
+ */
+static struct mcipsec_nexthop *mcipsec_nexthop_find(struct mcipsec_nexthops *nhs,
+						    u16 family, u32 vrf)
+{
+	struct mcipsec_nexthop *only = NULL;
+	unsigned int i, n = 0;
+
+	for (i = 0; nhs && i < nhs->n; i++) {
+		struct mcipsec_nexthop *nh = &nhs->nh[i];
+
+		if (nh->addr.family != family)
+			continue;
+		if (nh->addr.vrf_ifindex == vrf)
+			return nh;
+		only = nh;
+		n++;
+	}
+	return n == 1 ? only : NULL;
+}
+
+static enum mcipsec_origin mcipsec_origin(const struct mcipsec_nexthop *nh,
+					  struct dst_entry *dst,
+					  const struct mcipsec_ingress *in)
+{
+	enum mcipsec_origin origin = MCIPSEC_ORIGIN_DEVICE;
+	struct neighbour *neigh;
+	u8 ha[MAX_ADDR_LEN] __aligned(2);
+
+	if (in->ifindex != dst->dev->ifindex)
+		return MCIPSEC_ORIGIN_OTHER;
+	/* A tunnel or another point-to-point link has one far end only. */
+	if (dst->dev->type != ARPHRD_ETHER)
+		return MCIPSEC_ORIGIN_NEXTHOP;
+	if (!in->has_mac)
+		return MCIPSEC_ORIGIN_DEVICE;
+	neigh = dst_neigh_lookup(dst, nh->addr.addr);
+	if (!neigh)
+		return MCIPSEC_ORIGIN_DEVICE;
+	if (READ_ONCE(neigh->nud_state) & NUD_VALID) {
+		neigh_ha_snapshot(ha, neigh, dst->dev);
+		origin = ether_addr_equal(ha, in->mac) ? MCIPSEC_ORIGIN_NEXTHOP :
+							 MCIPSEC_ORIGIN_OTHER;
+	}
+	neigh_release(neigh);
+	return origin;
+}
+
+/* One hop less to live; false if there is none left. Needs a writable header. */
+static bool mcipsec_age(struct sk_buff *skb, u16 family)
+{
+	if (family == AF_INET) {
+		if (ip_hdr(skb)->ttl <= 1)
+			return false;
+		ip_decrease_ttl(ip_hdr(skb));
+	} else {
+		if (ipv6_hdr(skb)->hop_limit <= 1)
+			return false;
+		ipv6_hdr(skb)->hop_limit--;
+	}
+	return true;
+}
+
+/* Send by @dst, whose reference goes with it. */
+static unsigned int mcipsec_shunt_send(struct mcipsec_group *g, struct dst_entry *dst,
+				       struct sk_buff *skb, bool public,
+				       const struct nf_hook_state *state)
+{
+	unsigned int err;
+
+	if (public) {
+		/* Flooded or broadcast frames would be answered by each gateway. */
+		err = skb->pkt_type == PACKET_HOST ? 0 : 1;
+		if (!err && skb_cow(skb, LL_RESERVED_SPACE(dst->dev)))
+			goto drop;
+		if (err || !mcipsec_age(skb, state->pf)) {
+			mcipsec_count(g, MCIPSEC_STAT_DROP_LOOP);
+			dst_release(dst);
+			return NF_DROP;
+		}
+		skb_forward_csum(skb);
+	}
+	nf_reset_ct(skb);
+	secpath_reset(skb);
+	skb_dst_drop(skb);
+	skb_dst_set(skb, dst);
+	mcipsec_count(g, public ? MCIPSEC_STAT_SHUNT_PUBLIC : MCIPSEC_STAT_SHUNT_PRIVATE);
+	dst_output(state->net, state->sk, skb);
+	return NF_STOLEN;
+
+drop:
+	dst_release(dst);
+	return NF_DROP;
+}
+
+/*
+ * Treat a packet of a group that shunts (or is prepared): for the gate, whose
+ * verdict it returns.
+ */
+unsigned int mcipsec_shunt(struct mcipsec_group *g, enum mcipsec_action action,
+			   enum mcipsec_class class, const struct mcipsec_ingress *in,
+			   struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	bool public = class != MCIPSEC_CLASS_PRIVATE;
+	struct mcipsec_nexthops *nhs;
+	struct mcipsec_nexthop *nh;
+	enum mcipsec_origin origin;
+	struct dst_entry *dst;
+
+	nhs = public ? rcu_dereference(g->public) : rcu_dereference(g->private);
+	nh = mcipsec_nexthop_find(nhs, state->pf, in->vrf);
+	if (!nh) {
+		mcipsec_count_drop(g, class, false);
+		return NF_DROP;
+	}
+	dst = mcipsec_route(state->net, nh);
+	if (!dst) {
+		mcipsec_count(g, MCIPSEC_STAT_DROP_NOROUTE);
+		return NF_DROP;
+	}
+	origin = mcipsec_origin(nh, dst, in);
+	switch (mcipsec_verdict_of(action, class, origin)) {
+	case MCIPSEC_SHUNT:
+		return mcipsec_shunt_send(g, dst, skb, public, state);
+	case MCIPSEC_PASS:
+		dst_release(dst);
+		mcipsec_count_pass(g, class);
+		return NF_ACCEPT;
+	default:
+		dst_release(dst);
+		mcipsec_count(g, MCIPSEC_STAT_DROP_LOOP);
+		return NF_DROP;
+	}
+}

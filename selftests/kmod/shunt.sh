@@ -1,0 +1,191 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# shunt.sh - two gateways with real ESP: the standby hands the master what is
+# not its own, over a link between them, through tunnels, and with one arm;
+# never in circles; and a prepared standby takes over without losing a packet.
+
+. "$(dirname "$0")/common.sh"
+setup
+topology
+for ns in ce gw1 gw2; do sa $ns esn; done
+
+# group NS PEER: with next-hops over the link between the gateways.
+group() { nl "$1" group put 1 addr $GW addr $GW6 public "10.99.0.$2" private "10.99.0.$2"; }
+state_of() { nl "$1" state $ME "1=$2"; }
+states() { state_of gw1 "$1"; state_of gw2 "$2"; }
+
+# Import what the one knows into the other, as MCS would. What the other may
+# send while the one still can must lie beyond it: that is what margin is for.
+sync_seq()	# FROM TO [MARGIN]
+{
+	# shellcheck disable=SC2046
+	nl "$2" seq set 1 margin "${3:-0}" $(nl "$1" seq get 1 | awk '{ print $1 "/" $2 "/" $4 "/" $5 }')
+}
+
+# untouched NS CMD...: CMD works, and NS neither decrypts nor encrypts for it.
+untouched() { still "$1" "${@:2}"; }
+
+group gw1 2
+group gw2 1
+states master standby
+check_is "a standby with a next-hop shunts" shunt field gw2 action
+check "control: straight to the master" ping_p
+
+via gw2
+check "ESP to the standby reaches the master, and the answer back" \
+	counts gw2 shunt_public 2 untouched gw2 ping_p 2
+check "clear traffic to the standby is shunted, too" counts gw2 shunt_private 2 untouched gw2 ping_ce 2
+check "an ICMP error that quotes ESP follows" counts gw1 forward_in 1 pkt ce quote $CE $GW esp
+check "a later fragment follows" counts gw2 shunt_public 1 pkt ce frag $CE $GW esp
+state_of gw2 notEligible
+check "control: notEligible does not shunt" counts gw2 drop_esp 1 untouched gw2 fails ping_p
+state_of gw2 discovery
+check "control: discovery does not shunt" counts gw2 drop_esp 1 untouched gw2 fails ping_p
+state_of gw2 standby
+
+# Reachable or not.
+ip -n gw2 link set red down
+check "a next-hop that cannot be reached: dropped" counts gw2 drop_noroute 1 fails ping_p
+ip -n gw2 link set red up
+ip -n gw1 link set red down
+check "a next-hop behind a link without carrier: dropped" counts gw2 drop_noroute 1 fails ping_p
+ip -n gw1 link set red up
+check_wait "and shunted again when the link is back" 5 ping_p
+
+# Loops.
+states standby standby
+check "two standbys: the second does not send back what the first shunted" \
+	counts gw1 drop_loop 1 fails ping_p
+check "nor clear traffic" counts gw1 drop_loop 1 fails ping_ce
+states master standby
+check "control: and with a master it flows" ping_p
+
+# One arm: the next-hop is on the network's own device.
+nl gw2 group set 1 public 192.0.2.1 private 10.3.0.1
+nl gw1 group set 1 public 192.0.2.2 private 10.3.0.2
+check "one arm: ESP and clear traffic reach the master" counts gw2 shunt_public 2 untouched gw2 ping_p 2
+check "one arm: from the private side" counts gw2 shunt_private 2 untouched gw2 ping_ce 2
+states standby standby
+check "one arm: told from the peer's by the source address, not sent back" \
+	counts gw1 drop_loop 1 fails ping_p
+check "one arm: nor clear traffic" counts gw1 drop_loop 1 fails ping_ce
+states master standby
+
+# Prepared: only what the peer shunted.
+nl gw1 group set 1 public 10.99.0.2 private 10.99.0.2
+nl gw2 group set 1 public 10.99.0.1 private 10.99.0.1
+sync_seq gw1 gw2 65536 >/dev/null
+states standby standby,prepared
+check_is "prepared" prepared field gw2 action
+via gw1
+check "prepared: forwards what came through the peer's shunt, both ways" \
+	counts gw2 forward_private 2 untouched gw1 ping_p 2
+via gw2
+check "prepared: nothing else" counts gw2 shunt_public 1 still gw2 fails ping_p
+check "prepared: sends no IKE of its own" counts gw2 drop_out 1 refused gw2 500
+state_of gw2 standby
+via gw1
+check "control: an unprepared standby forwards nothing" still gw2 fails ping_p
+
+# A hand-over, back and forth, under a flow.
+handover()	# FROM TO
+{
+	sync_seq "$1" "$2" 65536 >/dev/null &&
+		state_of "$2" standby,prepared &&
+		state_of "$1" standby &&
+		sync_seq "$1" "$2" >/dev/null &&
+		state_of "$2" master
+}
+# flow: 100 packets a second for a while; prints how many got lost.
+flow_start()
+{
+	on ce ping -q -i 0.01 -w 6 -W 2 -I 10.1.0.1 10.2.0.1 >/run/flow.out &
+	flow=$!
+}
+lost() { sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p' /run/flow.out; }
+sync_seq gw2 gw1 65536 >/dev/null
+states master standby
+via gw1
+replays() { on ce awk '/XfrmInStateSeqError/ { print $2 }' /proc/net/xfrm_stat; }
+replays=$(replays)
+flow_start
+poll 5 ping_p
+check "hand-over to gw2" handover gw1 gw2
+via gw2
+check "hand-over back to gw1" handover gw2 gw1
+wait $flow
+read -r sent received < <(lost)
+diag "sent $sent, received $received"
+check "no packet of the flow was lost" [ "${sent:-0}" -gt 100 -a "$sent" = "$received" ]
+check_is "and no number came twice" "$replays" replays
+
+# The last line of defence: the gate's hook off.
+states standby standby
+via gw2
+nl gw2 gate off
+check "gate off: the XFRM handlers drop ESP before its window moves" \
+	counts gw2 drop_xfrm 1 still gw2 fails ping_p
+for ns in ce gw2; do sa $ns v6 esn; done
+check "gate off: and over IPv6" counts gw2 drop_xfrm 1 still gw2 fails ping_p
+state_of gw2 master
+check "control: as master it passes them" ping_p
+nl gw2 gate on
+for ns in ce gw1 gw2; do sa $ns esn; done
+
+# IPv6 outside.
+for ns in ce gw1 gw2; do sa $ns v6 esn; done
+ip -n gw1 addr add 2001:db8:99::1/64 dev red
+ip -n gw2 addr add 2001:db8:99::2/64 dev red
+nl gw2 group set 1 public 10.99.0.1 public 2001:db8:99::1 private 10.99.0.1
+states master standby
+via gw2
+check "ESP over IPv6 is shunted" counts gw2 shunt_public 2 untouched gw2 ping_p 2
+nl gw2 group set 1 public 10.99.0.1
+check "control: without a next-hop of its family it is dropped" counts gw2 drop_esp 1 fails ping_p
+
+# ESP-in-UDP.
+for ns in gw1 ce; do
+	[ $ns = ce ] && addr=$CE || addr=$GW
+	background $ns python3 "$here/pkt.py" serve $addr /run/serve-$ns.ready
+	wait_for "server in $ns" 20 test -e /run/serve-$ns.ready
+done
+for ns in ce gw1 gw2; do sa $ns esn udp; done
+check "ESP-in-UDP is shunted" counts gw2 shunt_public 2 untouched gw2 ping_p 2
+check "IKE is shunted, and the master's answer arrives" \
+	counts gw2 shunt_public 1 pkt ce ike $CE $GW 4500
+
+# As on a real gateway: xfrm interfaces in a VRF, the private shunt through GRE.
+for n in 1 2; do
+	ns=gw$n peer=$((3 - n))
+	ip -n $ns link add vprn type vrf table 2
+	ip -n $ns link set vprn up
+	ip -n $ns route add table 2 unreachable default metric 4278198272
+	ip -n $ns link set prv vrf vprn
+	ip -n $ns link add tun1 type xfrm dev lo if_id 7
+	ip -n $ns link set tun1 up vrf vprn
+	ip -n $ns link add spoke type gre local 10.99.0.$n remote 10.99.0.$peer key 9
+	ip -n $ns link set spoke up vrf vprn
+	ip -n $ns addr add 10.98.0.$n/30 dev spoke
+	ip -n $ns route add table 2 10.2.0.1 via 10.3.0.9
+	ip -n $ns route add table 2 10.1.0.1 dev tun1
+	ip -n $ns route del 10.1.0.1 via $CE
+	sa $ns esn if_id 7
+	nl $ns group set 1 private 10.98.0.$peer%vprn
+done
+sa ce esn
+states master standby
+via gw1
+check "VRF: control, straight to the master" ping_p
+via gw2
+check "VRF: ESP to the standby, the answer through the private next-hop of the VRF" \
+	counts gw2 shunt_private 2 untouched gw2 ping_p 2
+check "VRF: from the private side" counts gw2 shunt_private 2 untouched gw2 ping_ce 2
+states standby standby
+check "VRF: two standbys do not send clear traffic back" counts gw1 drop_loop 1 fails ping_ce
+states standby standby,prepared
+via gw1
+check "VRF: prepared forwards what came through GRE" counts gw2 forward_private 2 ping_ce 2
+via gw2
+check "VRF: prepared, and nothing else" counts gw2 shunt_private 1 fails ping_ce
+finish
