@@ -5,14 +5,13 @@
 
 namespace mcipsec::group {
 
-Duration RekeyPacer::gap()
+Duration RekeyPacer::delay()
 {
-    random_ ^= random_ << 13;
+    random_ ^= random_ << 13;       // xorshift64
     random_ ^= random_ >> 7;
     random_ ^= random_ << 17;
     const double unit = static_cast<double>(random_ >> 11) / static_cast<double>(1ULL << 53);
-    const double interval = 1e9 / pace_.rate;
-    return Duration(static_cast<std::int64_t>(interval * (1.0 + pace_.jitter * (unit - 0.5))));
+    return Duration(static_cast<std::int64_t>(static_cast<double>(pace_.jitter.count()) * unit));
 }
 
 void RekeyPacer::start(std::vector<Bytes> children, Time now)
@@ -20,14 +19,16 @@ void RekeyPacer::start(std::vector<Bytes> children, Time now)
     cancel();
     total_ = children.size();
     done_ = failed_ = 0;
-    for (auto &c : children)
-        queue_.push_back({std::move(c), 0});
+    Time at = now;
+    for (auto &c : children) {
+        waiting_.emplace(at + delay(), Item{std::move(c), 0});
+        at += gap();
+    }
     next_start_ = now;
 }
 
 void RekeyPacer::cancel()
 {
-    queue_.clear();
     waiting_.clear();
     flying_.clear();
     total_ = done_ + failed_;
@@ -51,17 +52,13 @@ std::vector<Bytes> RekeyPacer::due(Time now)
             ++it;
         }
     }
-    while (!waiting_.empty() && waiting_.begin()->first <= now) {
-        queue_.push_back(std::move(waiting_.begin()->second));
-        waiting_.erase(waiting_.begin());
-    }
     std::vector<Bytes> out;
-    while (!queue_.empty() && flying_.size() < pace_.in_flight && next_start_ <= now) {
-        Item item = std::move(queue_.front());
-        queue_.pop_front();
+    while (!waiting_.empty() && waiting_.begin()->first <= now && flying_.size() < pace_.in_flight && next_start_ <= now) {
+        Item item = std::move(waiting_.begin()->second);
+        waiting_.erase(waiting_.begin());
         flying_[item.key] = {item.tries + 1, now + pace_.timeout};
         out.push_back(std::move(item.key));
-        next_start_ = std::max(next_start_, now - gap()) + gap();
+        next_start_ = std::max(next_start_, now - gap()) + gap();   // at most one late start is made up for
     }
     return out;
 }
@@ -69,10 +66,8 @@ std::vector<Bytes> RekeyPacer::due(Time now)
 Time RekeyPacer::deadline() const
 {
     Time t = kNever;
-    if (!queue_.empty() && flying_.size() < pace_.in_flight)
-        t = next_start_;
-    if (!waiting_.empty())
-        t = std::min(t, waiting_.begin()->first);
+    if (!waiting_.empty() && flying_.size() < pace_.in_flight)
+        t = std::max(waiting_.begin()->first, next_start_);
     for (const auto &[key, flight] : flying_)
         t = std::min(t, flight.expires);
     return t;
@@ -80,15 +75,12 @@ Time RekeyPacer::deadline() const
 
 void RekeyPacer::finished(const Bytes &child)
 {
-    const bool flew = flying_.erase(child) > 0;
-    const auto queued = std::find_if(queue_.begin(), queue_.end(), [&](const Item &i) { return i.key == child; });
-    const auto later = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto &w) { return w.second.key == child; });
-    if (queued != queue_.end())
-        queue_.erase(queued);
-    else if (later != waiting_.end())
+    if (!flying_.erase(child)) {
+        const auto later = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto &w) { return w.second.key == child; });
+        if (later == waiting_.end())
+            return;
         waiting_.erase(later);
-    else if (!flew)
-        return;
+    }
     ++done_;
 }
 
@@ -106,7 +98,7 @@ void RekeyPacer::missing(const Bytes &child) { finished(child); }
 
 RekeyProgress RekeyPacer::progress() const
 {
-    return {total_, done_, flying_.size(), queue_.size() + waiting_.size(), failed_};
+    return {total_, done_, flying_.size(), waiting_.size(), failed_};
 }
 
 }  // namespace mcipsec::group

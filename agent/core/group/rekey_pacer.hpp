@@ -5,7 +5,6 @@
 // peers' half-open limits are hit. Pure: entropy is a seed, time is handed in.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,7 +15,7 @@ namespace mcipsec::group {
 
 struct RekeyPace {
     double rate = 50.0;                    // rekeys started per second
-    double jitter = 0.5;                   // share of the interval, 0..1
+    Duration jitter = std::chrono::seconds(1);     // random start delay of each, 0..jitter
     unsigned in_flight = 20;
     Duration retry = std::chrono::seconds(5);
     Duration timeout = std::chrono::seconds(60);   // of one rekey, then again
@@ -52,13 +51,13 @@ private:
         unsigned tries;
         Time expires;
     };
-    Duration gap();
+    Duration gap() const { return Duration(static_cast<std::int64_t>(1e9 / pace_.rate)); }
+    Duration delay();
     void again(Item item, Time at);
 
     RekeyPace pace_;
     std::uint64_t random_;
-    std::deque<Item> queue_;
-    std::multimap<Time, Item> waiting_;
+    std::multimap<Time, Item> waiting_;     // by due time
     std::map<Bytes, Flight> flying_;
     Time next_start_{};
     std::size_t total_ = 0, done_ = 0, failed_ = 0;

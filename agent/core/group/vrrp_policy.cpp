@@ -5,24 +5,18 @@
 
 namespace mcipsec::group {
 
-namespace {
-constexpr int kFault = -254;
-}
-
-VrrpPolicy::VrrpPolicy(int base_priority, std::vector<PriorityEvent> events) : base_(base_priority)
+VrrpPolicy::VrrpPolicy(std::vector<PriorityEvent> events)
 {
     for (auto &e : events)
         tracks_.push_back({e, true, std::nullopt});
 }
 
-int VrrpPolicy::value_for(int priority) const { return priority == 0 ? kFault : priority - base_; }
-
-int VrrpPolicy::non_forwarding_value() const
+std::optional<int> VrrpPolicy::non_forwarding() const
 {
-    int lowest = base_;
+    std::optional<int> lowest;
     for (const auto &t : tracks_)
-        lowest = std::min(lowest, t.event.priority);
-    return tracks_.empty() ? 0 : value_for(lowest);
+        lowest = lowest ? std::min(*lowest, t.event.priority) : t.event.priority;
+    return lowest;
 }
 
 void VrrpPolicy::set_forwarding(GroupId group, bool forwarding, Time now)
@@ -42,7 +36,6 @@ void VrrpPolicy::set_forwarding(GroupId group, bool forwarding, Time now)
 VrrpPolicy::Output VrrpPolicy::evaluate(Time now)
 {
     Output out;
-    std::optional<int> lowest;
     for (auto &t : tracks_) {
         if (t.change_due && *t.change_due <= now) {
             t.set = !t.set;
@@ -51,10 +44,8 @@ VrrpPolicy::Output VrrpPolicy::evaluate(Time now)
         if (t.change_due)
             out.deadline = std::min(out.deadline, *t.change_due);
         if (t.set)
-            lowest = lowest ? std::min(*lowest, t.event.priority) : t.event.priority;
+            out.explicit_priority = std::min(out.explicit_priority.value_or(255), t.event.priority);
     }
-    out.value = lowest ? value_for(*lowest) : 0;
-    out.in_use = lowest ? *lowest : base_;
     return out;
 }
 

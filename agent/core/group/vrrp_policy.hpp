@@ -5,12 +5,10 @@
 //
 // An event is set hold-set after its tunnel-group stopped forwarding, and
 // cleared hold-clear after it forwards again. Of several set events the lowest
-// explicit priority wins. keepalived adds the file's value to the base
-// priority: value = explicit - base; explicit 0 has no sum keepalived would
-// accept and is written as -254, which means FAULT (FACTS-network).
+// explicit priority wins. How that becomes a number in a track file is the
+// adapter's (io/vrrp_file.hpp).
 #pragma once
 
-#include <map>
 #include <optional>
 #include <vector>
 
@@ -27,18 +25,17 @@ struct PriorityEvent {
 
 class VrrpPolicy {
 public:
-    VrrpPolicy(int base_priority, std::vector<PriorityEvent> events);
+    explicit VrrpPolicy(std::vector<PriorityEvent> events);
 
     struct Output {
-        int value = 0;        // for the track file
-        int in_use = 0;       // priority that keepalived is told to use
+        std::optional<int> explicit_priority;   // none: no event is set, base priority
         Time deadline = kNever;
     };
     // A tunnel-group forwards or not, from now on.
     void set_forwarding(GroupId group, bool forwarding, Time now);
     Output evaluate(Time now);
     // What keepalived must assume before anything is known.
-    int non_forwarding_value() const;
+    std::optional<int> non_forwarding() const;
 
 private:
     struct Track {
@@ -46,8 +43,6 @@ private:
         bool set = true;                       // not known to forward
         std::optional<Time> change_due;        // when `set` turns over
     };
-    int value_for(int priority) const;
-    int base_;
     std::vector<Track> tracks_;
 };
 

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What this node says itself: the plugin's records, charon coming and going, the
+// kernel's sequence state. Records count only while this node is acting master
+// (I5) or while the plugin lists what charon holds.
+#include <algorithm>
+
+#include "core/mcs/session_impl.hpp"
+
+namespace mcipsec::mcs {
+
+// ---------------------------------------------------------------- charon ---
+
+// Nothing that was handed to charon will be answered; nothing is in it.
+void Session::Impl::charon_lost()
+{
+    for (auto &r : received) {
+        if (r.group)
+            if (auto *e = r.group->db.find(r.key))
+                e->rx_txn = 0;
+        r.prev = 0;
+        r.done = r.done || r.what != Received::What::End;
+    }
+    for (auto &[tag, gp] : groups) {
+        Group &g = *gp;
+        for (auto &[key, e] : g.db.entries()) {
+            e.op = Entry::Op::None;
+            e.queued = e.waiting = e.delete_due = false;
+            if (!e.tombstone && e.status != LocalStatus::LocalDeleted)
+                g.db.set_status(e, LocalStatus::Pending);
+        }
+        g.ready.clear();
+        g.parked.clear();
+        g.filled = g.in_snapshot = false;
+    }
+    works = 0;
+    retry_at = failed_retry_at = kNever;
+    advance();
+}
+
+void Session::Impl::on(ev::CharonUp &e)
+{
+    charon_lost();
+    charon_up = true;
+    if (e.epoch != plugin_epoch) {
+        plugin_epoch = e.epoch;
+        plugin_last = plugin_told = 0;
+        for (auto &[tag, g] : groups)
+            g->open.clear();
+    }
+}
+
+void Session::Impl::on(ev::CharonDown &)
+{
+    charon_up = false;
+    charon_lost();
+}
+
+void Session::Impl::on(ev::ConfLoaded &)
+{
+    retry(true, true);
+}
+
+void Session::Impl::on(ev::Refill &e)
+{
+    auto *g = find(e.tag);
+    if (!g)
+        return;
+    if (g->acting) {
+        n.unknown_events++;
+        return;
+    }
+    reimport_all(*g, false);
+}
+
+// --------------------------------------------------------------- records ---
+
+void Session::Impl::local_seq(std::uint64_t epoch, std::uint64_t seq)
+{
+    if (epoch != plugin_epoch) {
+        plugin_epoch = epoch;
+        plugin_last = plugin_told = 0;
+        for (auto &[tag, g] : groups)
+            g->open.clear();
+    }
+    plugin_last = std::max(plugin_last, seq);
+}
+
+// The plugin may hold packets for this record until the standby has it.
+void Session::Impl::track(Group &g, Entry &e, std::uint64_t seq)
+{
+    if (g.tx != Tx::Catchup && g.tx != Tx::Live)
+        return;
+    if (e.plugin_first && g.open.count(e.plugin_first))
+        return;  // an earlier change of it waits to be sent and will carry this one
+    e.plugin_first = seq;
+    if (seq)
+        g.open.insert(seq);
+}
+
+void Session::Impl::on(ev::LocalUpsert &r)
+{
+    auto *g = find(r.tag);
+    if (!g)
+        return;
+    local_seq(r.epoch, r.seq);
+    if (r.name.size() > kMaxName || r.info.size() > kMaxInfo || r.data.size() > kMaxData || r.data.empty() ||
+        (r.key.kind == Kind::ChildSa && !r.parent)) {
+        n.local_rejected++;
+        g->bad_records++;
+        log(act::Severity::Alarm, g->tag, "record-bad", r.key.str() + " " + r.name.substr(0, kMaxName) + ": local record breaks its bounds, not synchronized");
+        return;
+    }
+    auto *held = g->db.find(r.key);
+    const bool same = held && !held->tombstone && held->version.lineage == r.lineage && held->version.version == r.version;
+    if (!g->acting) {
+        if (!g->in_snapshot) {
+            n.local_rejected++;
+            return;
+        }
+        if (held && held->tombstone) {
+            held->delete_due = true;  // charon still has what has ended; purged when the list is complete
+            return;
+        }
+        if (held) {
+            // What is held came from the acting master and counts; it is imported if it differs.
+            held->seen = held->in_charon = true;
+            if (held->op == Entry::Op::None && held->status != LocalStatus::LocalDeleted)
+                g->db.set_status(*held, same ? LocalStatus::Installed : LocalStatus::Pending);
+            return;
+        }
+    } else if (held && !held->tombstone) {
+        held->seen = held->in_charon = true;
+        if (same) {
+            g->db.set_status(*held, LocalStatus::Installed);
+            g->parked.erase(held->key);
+            held->own = true;
+            wake(*g, r.key);
+            return;
+        }
+        if (held->version.lineage == r.lineage && r.version < held->version.version) {
+            n.stale++;
+            return;
+        }
+    }
+    Entry fresh;
+    fresh.key = r.key;
+    fresh.parent = r.parent;
+    fresh.version = {g->acting ? g->generation : 0, r.lineage, r.version};
+    fresh.name = std::move(r.name);
+    fresh.info = std::move(r.info);
+    fresh.data = std::move(r.data);
+    fresh.inbound_age_ms = r.inbound_age_ms;
+    const bool append = !held || held->tombstone || !unsent(*g, *held);
+    Entry &e = g->db.store(std::move(fresh), append);
+    e.own = g->acting;
+    e.seen = e.in_charon = true;
+    e.delete_due = e.waiting = false;
+    settle(e, e.rx_txn);
+    g->parked.erase(e.key);
+    g->db.set_status(e, LocalStatus::Installed);
+    if (g->acting)
+        track(*g, e, r.seq);
+    wake(*g, Key(e.key));
+}
+
+void Session::Impl::bury_local(Group &g, Entry &held, std::uint64_t seq)
+{
+    settle(held, held.rx_txn);
+    Entry &e = g.db.bury(held.key, {g.generation, held.version.lineage, held.version.version + 1});
+    e.delete_due = false;
+    e.own = true;
+    g.parked.erase(e.key);
+    track(g, e, seq);
+    for (const auto &key : g.db.children(e.key))  // the plugin speaks for those that it has
+        if (auto *child = g.db.find(key); child->waiting)
+            import(g, *child);
+}
+
+void Session::Impl::on(ev::LocalDelete &r)
+{
+    auto *g = find(r.tag);
+    if (!g)
+        return;
+    local_seq(r.epoch, r.seq);
+    auto *held = g->db.find(r.key);
+    if (r.scope == ev::DeleteScope::Local) {
+        if (held && !held->tombstone) {
+            settle(*held, held->rx_txn);
+            g->parked.erase(held->key);
+            g->db.set_status(*held, LocalStatus::LocalDeleted);
+            wake(*g, r.key);
+            advance();
+        }
+        return;
+    }
+    if (!g->acting) {
+        n.local_rejected++;
+        return;
+    }
+    if (held && !held->tombstone)
+        bury_local(*g, *held, r.seq);
+    advance();
+}
+
+void Session::Impl::on(ev::LocalSnapshotBegin &r)
+{
+    auto *g = find(r.tag);
+    if (!g)
+        return;
+    g->in_snapshot = true;
+    for (auto &[key, e] : g->db.entries())
+        e.seen = false;
+}
+
+void Session::Impl::on(ev::LocalSnapshotEnd &r)
+{
+    auto *g = find(r.tag);
+    if (!g)
+        return;
+    g->in_snapshot = false;
+    g->filled = true;
+    const bool continuous = g->fill_epoch == plugin_epoch && g->fill_epoch != 0;
+    g->fill_epoch = plugin_epoch;
+    if (g->acting && continuous) {
+        // The same charon: what it had and does not name any more ended while nobody listened.
+        std::vector<Key> gone;
+        for (const auto &[key, e] : g->db.entries())
+            if (!e.tombstone && !e.seen && e.in_charon)
+                gone.push_back(key);
+        std::sort(gone.begin(), gone.end());
+        for (const auto &key : gone)
+            bury_local(*g, *g->db.find(key), 0);
+    }
+    for (auto &[key, e] : g->db.entries())
+        e.in_charon = e.in_charon && e.seen;
+    // Another charon than the one that knew them: they did not end, they were lost.
+    reimport_all(*g, true);
+    std::vector<Key> ended;
+    for (const auto &[key, e] : g->db.entries())
+        if (e.tombstone && e.delete_due)
+            ended.push_back(key);
+    for (const auto &key : ended)
+        work_delete(*g, *g->db.find(key));
+}
+
+// -------------------------------------------------------- sequence state ---
+
+void Session::Impl::on(ev::SeqSample &r)
+{
+    auto *g = find(r.tag);
+    if (!g)
+        return;
+    if (!g->acting || (g->tx != Tx::Catchup && g->tx != Tx::Live)) {
+        n.seq_ignored += r.sas.size();
+        return;  // act::SeqWanted asks for everything when somebody listens
+    }
+    if (g->seq_out.empty()) {
+        g->seq_out = std::move(r.sas);
+        g->seq_taken = r.taken;
+        return;
+    }
+    // The former sample has not left yet: newer numbers replace its, its (older)
+    // time stays, so that every age is an upper bound.
+    const auto id = [](const SaSeq &s) {
+        std::string k(reinterpret_cast<const char *>(&s.sa.spi), 4);
+        k.append(reinterpret_cast<const char *>(s.sa.daddr), 16);
+        return k += static_cast<char>(s.sa.proto);
+    };
+    std::unordered_map<std::string, std::size_t> at;
+    for (std::size_t i = 0; i < g->seq_out.size(); i++)
+        at.emplace(id(g->seq_out[i]), i);
+    for (const auto &s : r.sas) {
+        n.seq_merged++;
+        if (const auto it = at.find(id(s)); it != at.end())
+            g->seq_out[it->second] = s;
+        else
+            g->seq_out.push_back(s);
+    }
+}
+
+void Session::Impl::on(ev::FrozenSeq &r)
+{
+    auto *g = find(r.tag);
+    if (!g)
+        return;
+    if (!ready()) {
+        n.seq_ignored += r.sas.size();
+        log(act::Severity::Warning, g->tag, "frozen-lost", "no channel for the final sequence state of hand-over " + std::to_string(r.handover));
+        return;
+    }
+    g->seq_out.clear();  // older than what follows
+    g->frozen_out.clear();
+    std::size_t done = 0;
+    do {
+        const auto k = std::min(r.sas.size() - done, frame::kMaxSeqPerFrame);
+        frame::Frozen f{g->tag, g->generation, r.handover, done == 0, done + k == r.sas.size(), {}};
+        f.sas.assign(r.sas.begin() + static_cast<std::ptrdiff_t>(done), r.sas.begin() + static_cast<std::ptrdiff_t>(done + k));
+        g->frozen_out.push_back(std::move(f));
+        done += k;
+    } while (done < r.sas.size());
+    n.seq_sent += r.sas.size();
+}
+
+void Session::Impl::on(ev::FrozenApplied &r)
+{
+    auto *g = find(r.tag);
+    if (!g || !ready())
+        return;
+    frame::encode(tx, frame::FrozenAck{g->tag, r.handover});
+    n.frames_out++;
+}
+
+}  // namespace mcipsec::mcs

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Sequence numbers of the SAs of one group (I3): the standby's kernel SAs carry
+// the last synced number plus a margin all the time, so that a flip touches no
+// SA and no number is used twice under one key.
+//
+// margin = peak rate x (age of the sample + interval + detection + T), at least
+// 2^16, at most 2^24 without ESN and 2^28 with it; T: how long a new master may
+// still send under the old key. What is older than its margin covers must not
+// send: it is listed until it is rekeyed.
+// jump: what takeovers added to an SA in all. I3 counts from the peer's last
+// proof that it authenticated a packet of ours; nothing in ESP proves that, so
+// we count from the SA's birth, which is stricter: 127 takeovers without a rekey
+// (7 with ESN) stay below 2^31. The acting master tells it with each sample.
+//
+// Standby: peer_sample() for what came by MCS, refresh() now and then while
+// nothing comes; both return what to import (monotonic in the kernel).
+// Master: local_sample() on its own export, before it goes to MCS.
+// Pure: no clock, no IO, no threads.
+#pragma once
+
+#include <linux/mcipsec.h>
+
+#include <unordered_map>
+
+#include "core/mcs/events.hpp"
+
+namespace mcipsec {
+
+struct SeqParams {
+    Duration sample_interval = 200ms;  // of the acting master's export
+    Duration detection = 3s;           // peer's death is noticed within
+    Duration send_time = 5s;           // T
+    double assumed_peak_pps = 20000;   // until measured higher; 0: measured only
+    Duration rate_half_life = 600s;    // measured peaks fade
+    bool strict_replay = false;        // inbound gets the margin, too
+};
+
+constexpr std::uint64_t kMarginFloor = 1ull << 16;
+constexpr std::uint64_t kMarginCap = 1ull << 24;
+constexpr std::uint64_t kMarginCapEsn = 1ull << 28;
+constexpr std::uint64_t kJumpLimit = 1ull << 31;
+constexpr std::uint64_t kSeqMax32 = 0xffffffffull;
+
+// What the margin of an SA must be; uncapped says what was asked for.
+struct Margin {
+    std::uint64_t value = 0;
+    std::uint64_t uncapped = 0;
+    bool covers() const { return uncapped <= value; }
+};
+Margin seq_margin(double peak_pps, Duration exposure, bool esn);
+
+// An SA as the kernel names it.
+struct SaId {
+    std::uint32_t spi = 0;  // network order, as in struct mcipsec_seq
+    std::uint8_t proto = 0, family = 0;
+    std::array<std::uint8_t, 16> daddr{};
+    bool operator==(const SaId &) const = default;
+    static SaId of(const mcipsec_seq &sa);
+};
+struct SaIdHash {
+    std::size_t operator()(const SaId &id) const;
+};
+
+// Worst first.
+enum class RekeyReason : std::uint8_t {
+    Stale,      // state was older than the margin covers: it must not send until rekeyed
+    Exhausted,  // 32-bit numbers run out
+    Jump,       // jumps in sum come near 2^31
+    SendTime,   // T has passed since a takeover without frozen numbers
+    Offload,    // hardware offload: refused in a group
+};
+std::string_view to_string(RekeyReason reason);  // "stale", "exhausted", "jump", "send-time", "offload"
+struct NeedsRekey {
+    SaId id;
+    RekeyReason reason;
+};
+
+class SeqState {
+public:
+    explicit SeqState(SeqParams params = {}) : params_(params) {}
+    void set_params(const SeqParams &params) { params_ = params; }
+
+    // Standby: numbers from the acting master, taken at `taken` (own clock: now - age).
+    // Returns the same SAs with the margin added, for MCIPSEC_CMD_SEQ_SET.
+    std::vector<mcipsec_seq> peer_sample(std::span<const mcs::SaSeq> sas, Time taken, Time now);
+    // Standby: every SA whose margin must grow because its sample has aged.
+    std::vector<mcipsec_seq> refresh(Time now);
+    // Standby: every SA as refresh() would, grown or not. Wanted after charon
+    // installed SAs anew: their kernel state starts at 0.
+    std::vector<mcipsec_seq> all(Time now);
+    // Standby: the acting master's samples are complete up to `taken` (an SA that was
+    // not named did not change).
+    void complete(Time taken) { complete_ = std::max(complete_, taken); }
+    // Hand-over: final numbers of a closed gate; no margin is needed.
+    std::vector<mcipsec_seq> frozen(std::span<const mcs::SaSeq> sas, Time now);
+    // This node becomes acting master. Accounts the jumps; returns what must be rekeyed
+    // before anything else. Order: worst first.
+    std::vector<NeedsRekey> takeover(Time now);
+    // Master: own export, taken at `taken`. Keeps rates; returns it with the jumps
+    // for mcs::ev::SeqSample.
+    std::vector<mcs::SaSeq> local_sample(std::span<const mcipsec_seq> sas, Time taken);
+    // Asked at any time on either node.
+    std::vector<NeedsRekey> needs_rekey(Time now) const;
+
+    void forget(const SaId &id) { sas_.erase(id); }
+    void clear() { sas_.clear(); }
+    // Drops what the own kernel does not have (any more); what was learned less than
+    // `grace` ago is kept, its import may be under way. Returns how many went.
+    std::size_t retain(std::span<const mcipsec_seq> kernel, Time now, Duration grace = 60s);
+    std::size_t size() const { return sas_.size(); }
+    // For show: last known numbers, 0 if unknown.
+    struct Known {
+        std::uint64_t oseq = 0, seq = 0, imported = 0, jump = 0;
+        double peak_pps = 0;
+        Time taken{};
+    };
+    std::optional<Known> known(const SaId &id) const;
+
+private:
+    struct Sa {
+        mcipsec_seq last{};          // as sampled, without margin
+        Time taken{}, learned{};
+        std::uint64_t imported = 0;  // highest oseq that our kernel was given
+        std::uint64_t jump = 0;      // added by takeovers so far
+        Time send_until = kNever;    // T after a takeover
+        float peak_pps = 0;
+        bool exact = false;          // numbers are final: the other gate is shut
+        bool stale = false;
+    };
+    Sa &learn(const mcs::SaSeq &s, Time taken, Time now);
+    double peak(const Sa &sa, Time now) const;
+    Margin margin(const Sa &sa, Time now) const;
+    mcipsec_seq raise(Sa &sa, Time now);
+    std::optional<RekeyReason> reason(const Sa &sa, Time now) const;
+
+    SeqParams params_;
+    Time complete_{};
+    std::unordered_map<SaId, Sa, SaIdHash> sas_;
+};
+
+}  // namespace mcipsec
