@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Stands in the agent's place in the tests of the plugin: takes records from one
+charon, hands them to another one and acknowledges them.
+
+Runs in the guest's own namespaces; a node's socket is reached by its first
+process, commands run in a node with `lab`.
+"""
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+
+import vici
+
+LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab", "lab")
+GATEWAY, PEER, PREFIX = "10.0.0.1", "10.0.0.9", "/24"
+PRIVATE, REMOTE = "10.2.0.1", "10.1.0.1"
+GROUP = 1
+
+
+class Tap:
+    def __init__(self):
+        self.count = self.failed = 0
+        self.start = time.monotonic()
+
+    def check(self, ok, name, detail=""):
+        self.count += 1
+        self.failed += not ok
+        now = time.monotonic()
+        print("%s %d - %s (%.1f s)" % ("ok" if ok else "not ok", self.count, name, now - self.start))
+        self.start = now
+        if not ok and detail != "":
+            print("# %s" % (detail,))
+        sys.stdout.flush()
+        return ok
+
+    def equal(self, got, want, name):
+        return self.check(got == want, name, "got %r, want %r" % (got, want))
+
+    def end(self):
+        print("1..%d" % self.count)
+        print("# Totals: pass:%d fail:%d skip:0" % (self.count - self.failed, self.failed))
+        sys.stdout.flush()
+        os._exit(1 if self.failed or not self.count else 0)
+
+
+def lab(node, *command, check=True, timeout=60):
+    result = subprocess.run([LAB, node, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            timeout=timeout, universal_newlines=True)
+    if check and result.returncode:
+        raise RuntimeError("%s: %s: %s" % (node, " ".join(command), result.stdout))
+    return result.stdout
+
+
+def wait_for(condition, seconds=30):
+    """Poll for a true value; returns the last one."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(0.05)
+
+
+class Gateway:
+    """A charon with the plugin, seen through its socket."""
+
+    def __init__(self, name):
+        self.name = name
+        self.records, self.log, self.expired = [], [], []
+        self.entries = {}
+        self.sink = None
+        self.auto_ack = True
+        self.lock = threading.RLock()
+        self.connect()
+
+    def connect(self):
+        with open("/lab/%s/pid" % self.name) as pid:
+            self.path = "/proc/%s/root/run/charon.vici" % pid.read().strip()
+        self.cmd = vici.Client(self.path)
+        self.ack_cmd = vici.Client(self.path)
+        self.listen()
+
+    def listen(self):
+        self.stream = vici.Client(self.path, ["mcipsec-record", "mcipsec-log", "mcipsec-held-expired"])
+        threading.Thread(target=self.pump, args=(self.stream.events,), daemon=True).start()
+
+    def pump(self, events):
+        while True:
+            name, event = events.get()
+            if name is None:
+                return
+            if name == "mcipsec-log":
+                self.log.append(event)
+            elif name == "mcipsec-held-expired":
+                self.expired.append(event)
+            else:
+                self.take(event)
+
+    def take(self, record):
+        key = (record["kind"], record["key"])
+        with self.lock:
+            self.records.append(record)
+            known = self.entries.get(key)
+            if known is None or int(known["version"]) < int(record["version"]):
+                self.entries[key] = record
+            if self.sink:
+                self.sink.apply(record)
+        if self.auto_ack and int(record["seq"]):
+            self.ack(record["seq"])
+
+    def ack(self, seq):
+        return self.ack_cmd.request("mcipsec-ack", {"epoch": self.epoch, "seq": seq})
+
+    @property
+    def epoch(self):
+        return self.cmd.call("mcipsec-version")["epoch"]
+
+    def live(self, kind):
+        with self.lock:
+            return [r for (k, _), r in sorted(self.entries.items()) if k == kind and r["op"] == "upsert"]
+
+    def import_(self, record, **changes):
+        message = {name: record[name] for name in
+                   ("kind", "group", "key", "parent", "lineage", "version", "name", "data")}
+        message.update(changes)
+        return self.cmd.request("mcipsec-import", message)
+
+    def apply(self, record):
+        if record["op"] == "delete":
+            return self.cmd.request("mcipsec-delete", {name: record[name] for name in ("kind", "group", "key")})
+        return self.import_(record)
+
+    def replicate_to(self, other):
+        """Everything there is, and from then on everything that changes."""
+        with self.lock:
+            self.sink = other
+            for kind in ("ike", "child"):
+                for record in self.live(kind):
+                    other.apply(record)
+
+    def group(self, **fields):
+        fields.setdefault("group", GROUP)
+        return self.cmd.call("mcipsec-group", fields)
+
+    def configure(self, state, **fields):
+        return self.group(state=state, addresses=[GATEWAY], connections=["tunnel"], **fields)
+
+    def status(self):
+        status = self.cmd.call("mcipsec-status")
+        return status, status.get("group-%d" % GROUP, {})
+
+    def counter(self, name):
+        return int(self.status()[1][name])
+
+    def sas(self):
+        """IKE_SAs as swanctl sees them."""
+        return lab(self.name, "swanctl", "--list-sas", "--raw", check=False)
+
+    def kernel_spis(self):
+        out = lab(self.name, "ip", "xfrm", "state")
+        return sorted(line.split("spi ")[1].split()[0] for line in out.splitlines() if "spi " in line)
+
+
+class Capture:
+    """Counts what leaves a node from the gateway address, and keeps the packets."""
+
+    def __init__(self, node, expression):
+        self.node = node
+        self.file = "/lab/%s/log/capture-%d.pcap" % (node, time.monotonic_ns())
+        self.proc = subprocess.Popen([LAB, node, "tcpdump", "-n", "-U", "--immediate-mode", "-i", "eth0",
+                                      "-Q", "out", "-w", self.file, expression],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True)
+        for line in self.proc.stderr:
+            if "listening on" in line:
+                break
+
+    def packets(self):
+        out = subprocess.run(["tcpdump", "-n", "-r", self.file], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                             universal_newlines=True).stdout
+        return [line for line in out.splitlines() if line]
+
+    def stop(self):
+        self.proc.terminate()
+        self.proc.wait()
+        return self.packets()
+
+
+def move_address(old, new):
+    """Take the gateway address from one node to another; neighbours learn it."""
+    if old:
+        lab(old, "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0", check=False)
+    lab(new, "ip", "addr", "add", GATEWAY + PREFIX, "dev", "eth0", check=False)
+    lab("peer", "ip", "neigh", "del", GATEWAY, "dev", "eth0", check=False)
+
+
+def ping(count=3, wait=2):
+    out = lab("peer", "ping", "-c", str(count), "-i", "0.2", "-W", str(wait), "-I", REMOTE, PRIVATE, check=False)
+    return int(out.split(" received")[0].split()[-1]) if " received" in out else 0
+
+
+def peer_spis():
+    out = lab("peer", "ip", "xfrm", "state")
+    return sorted(line.split("spi ")[1].split()[0] for line in out.splitlines() if "spi " in line)
+
+
+def peer_ike_spis():
+    out = lab("peer", "swanctl", "--list-sas", "--raw")
+    return [part.split()[0] for part in out.split("initiator-spi=")[1:]]
+
+
+def initiate(node="peer", timeout=30):
+    return lab(node, "swanctl", "--initiate", "--child", "net", "--timeout", str(timeout), check=False)
+
+
+def start(node, *command):
+    """A command in a node that runs on; wait() for it."""
+    return subprocess.Popen([LAB, node, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def take_over(old, new):
+    """What the agents do when `new` follows `old`, which may be dead."""
+    lab(old, "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0", check=False)
+    move_address(None, new.name)
+    new.group(state="active")
+
+
+def deafen(on):
+    """The peer's packets to the gateway address get lost, or arrive again."""
+    lab("peer", "ip", "neigh", "del", GATEWAY, "dev", "eth0", check=False)
+    if on:
+        lab("peer", "ip", "neigh", "add", GATEWAY, "lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", "eth0")

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Takeovers in the middle of an exchange. See test_inflight.sh."""
+from driver import *
+
+tap = Tap()
+a, b = Gateway("A"), Gateway("B")
+
+
+def stay(node, other):
+    """After a takeover: the old one follows the new one, and loses what is gone."""
+    other.group(state="passive", commit="no")
+    other.sink = None
+    for gateway in node, other:
+        with gateway.lock:
+            gateway.entries.clear()
+        count = int(gateway.cmd.call("mcipsec-snapshot", {"group": GROUP})["count"])
+        wait_for(lambda: len(gateway.entries) >= count)
+    for key, record in list(other.entries.items()):
+        if key not in node.entries:
+            other.apply(dict(record, op="delete"))
+    node.replicate_to(other)
+    node.auto_ack = True
+    node.group(commit="yes")
+
+
+a.configure("active", commit="yes", **{"commit-limit-ms": 10000})
+b.configure("passive", **{"commit-limit-ms": 10000})
+
+# await-conf, then the configuration comes
+lab("B", "mv", "/etc/swanctl/conf.d/tunnel.conf", "/etc/tunnel.conf")
+lab("B", "swanctl", "--load-all", "--noprompt")
+tap.check("completed successfully" in initiate(), "the peer sets up a tunnel with A")
+wait_for(lambda: a.live("child"))
+ike, child = a.live("ike")[0], a.live("child")[0]
+reply = b.import_(ike)
+tap.equal((reply["result"], reply["reason"]), ("await-conf", "connection is not loaded"), "no connection: await-conf")
+reply = b.import_(child)
+tap.equal((reply["result"], reply["reason"]), ("await-conf", "IKE_SA is not here"), "no IKE_SA: await-conf")
+tap.equal(b.counter("await-conf"), 2, "both are counted as waiting")
+lab("B", "sh", "-c", "sed 's/net {/other {/' /etc/tunnel.conf >/etc/swanctl/conf.d/tunnel.conf; "
+    "chmod 600 /etc/swanctl/conf.d/tunnel.conf; swanctl --load-all --noprompt")
+tap.equal(b.import_(ike)["result"], "installed", "with the connection the IKE_SA is installed")
+reply = b.import_(child)
+tap.equal((reply["result"], reply["reason"]), ("await-conf", "child is not configured"), "no child: await-conf")
+lab("B", "sh", "-c", "cp -p /etc/tunnel.conf /etc/swanctl/conf.d/; swanctl --load-all --noprompt")
+reply = b.import_(child)
+if reply["result"] == "await-conf":
+    # the IKE_SA still has the connection it was imported with
+    b.cmd.call("mcipsec-delete", {"group": GROUP, "kind": "ike", "key": ike["key"]})
+    tap.equal(b.import_(ike)["result"], "installed", "the IKE_SA is imported anew")
+    reply = b.import_(child)
+tap.equal(reply["result"], "installed", "then the CHILD_SA is installed")
+tap.equal(b.counter("await-conf"), 0, "nothing waits any more")
+
+# broken records leave nothing behind
+before = b.kernel_spis()
+other = "00000001" + child["key"][8:]
+for what, record, changes in [
+        ("truncated", child, {"data": child["data"][:-9], "version": 99}),
+        ("of another key", child, {"key": other, "version": 99}),
+        ("garbled", child, {"data": b"\0" * 64, "version": 99}),
+        ("IKE_SA of another key", ike, {"key": "00" * 16, "version": 99}),
+        ("a CHILD_SA as an IKE_SA", ike, {"data": child["data"], "version": 99})]:
+    tap.equal(b.import_(record, **changes)["result"], "failed", "failed: %s" % what)
+tap.equal((b.kernel_spis(), b.counter("ike"), b.counter("child")), (before, 1, 1), "B has what it had")
+spi_field = bytes([0, 8, 0, 4]) + bytes.fromhex(child["key"][:8])
+key_field = child["data"].index(bytes([0, 18, 0]))
+short = bytearray(child["data"].replace(spi_field, bytes([0, 8, 0, 4]) + bytes.fromhex(other[:8])))
+length = short[key_field + 3]
+short[key_field + 3] = length - 3
+del short[key_field + 4:key_field + 7]
+reply = b.import_(child, key=other, data=bytes(short), version=99)
+tap.equal((reply["result"], reply["reason"]), ("failed", "kernel refused the CHILD_SA"), "a key of a wrong length fails")
+tap.equal((b.kernel_spis(), b.counter("child")), (before, 1), "and the half that worked is gone")
+
+# a response that got lost, in fragments
+a.replicate_to(b)
+a.auto_ack = False
+spis = peer_spis()
+rekey = start("peer", "swanctl", "--rekey", "--child", "net")
+tap.check(wait_for(lambda: a.counter("held") >= 1), "A holds its answer to a rekey", a.status())
+tap.check(wait_for(lambda: b.counter("child") == 2), "B has the new CHILD_SA", b.status())
+tap.equal(peer_spis(), spis, "the peer waits")
+take_over("A", b)
+a.sink = None
+tap.check(wait_for(lambda: b.counter("resent") >= 1, 60), "the peer repeats, B answers with A's bytes", b.status())
+tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 60),
+          "and the rekey is complete", (spis, peer_spis()))
+tap.check(ping(), "ping through B")
+rekey.wait()
+stay(b, a)
+tap.check(wait_for(lambda: a.counter("ike") == 1 and a.counter("child") == 1), "A follows", a.status())
+
+# an own request that the peer never saw
+b.auto_ack = False
+spis = peer_spis()
+key = wait_for(lambda: b.live("child"))[0]["key"]
+tap.equal(b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "B begins a rekey")
+tap.check(wait_for(lambda: b.counter("held") >= 1), "its request is held", b.status())
+tap.equal(peer_spis(), spis, "the peer does not know of it")
+take_over("B", a)
+b.sink = None
+tap.check(wait_for(lambda: len(set(peer_spis()) - set(spis)) >= 1 or ping(1, 1), 60), "A repeats the request")
+tap.check(wait_for(lambda: "deleting CHILD_SA" in lab("A", "cat", "/lab/A/log/charon.log"), 60),
+          "the CHILD_SA that nobody has the keys of is deleted")
+tap.check(wait_for(lambda: len(peer_spis()) == 2, 60), "the peer has one CHILD_SA", peer_spis())
+tap.check(wait_for(lambda: ping(1, 1), 30), "ping through A")
+stay(a, b)
+key = wait_for(lambda: a.live("child"))[0]["key"]
+tap.equal(a.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "A rekeys afterwards")
+tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 60),
+          "and that works", (spis, peer_spis()))
+tap.check(wait_for(lambda: len(a.live("child")) == 1 and b.counter("child") == 1, 40), "B follows", b.status())
+
+# an own request whose answer got lost
+spis = peer_spis()
+deafen(True)
+key = a.live("child")[0]["key"]
+tap.equal(a.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "A begins a rekey")
+tap.check(wait_for(lambda: len(peer_spis()) > 2, 30), "the peer answered, A does not hear it", peer_spis())
+take_over("A", b)
+a.sink = None
+tap.check(wait_for(lambda: "deleting CHILD_SA" in lab("B", "cat", "/lab/B/log/charon.log"), 60),
+          "B hears the answer, and deletes what it cannot use")
+tap.check(wait_for(lambda: len(peer_spis()) == 2, 60), "the peer has one CHILD_SA", peer_spis())
+tap.check(wait_for(lambda: ping(1, 1), 30), "ping through B")
+stay(b, a)
+
+# the peer's own deletion reaches the standby
+lab("peer", "swanctl", "--terminate", "--ike", "tunnel")
+tap.check(wait_for(lambda: b.counter("ike") == 0 and a.counter("ike") == 0 and a.counter("child") == 0, 30),
+          "a DELETE of the peer empties both", (a.status(), b.status()))
+tap.equal((a.kernel_spis(), b.kernel_spis()), ([], []), "and their kernels")
+tap.end()

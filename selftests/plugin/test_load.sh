@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# test_load.sh - the plugin loads into the charon it was built for, and refuses
+# any other with a message that says why; charon itself goes on.
+
+. "$(dirname "$0")/common.sh"
+
+plugin=/usr/lib/ipsec/plugins/libstrongswan-mcipsec.so
+log() { cat "$LAB_DIR/$1/log/charon.log"; }
+
+plugin_up || exit 1
+plan 6
+check "charon starts with the plugin" charon_start A
+check "it says that its gate is closed" eval 'log A | grep -q "mcipsec: version .*, sending gate closed"'
+check "its commands are there" python3 "$plugin_here/ask.py" A mcipsec-version
+
+# the same plugin, as if it had been built for another version
+cp "$plugin" /tmp/plugin.so
+python3 - "$plugin" <<-'END'
+	import os, sys
+	data = open(sys.argv[1], "rb").read()
+	assert b"\x005.9.8\x00" in data
+	os.unlink(sys.argv[1])
+	open(sys.argv[1], "wb").write(data.replace(b"\x005.9.8\x00", b"\x005.9.7\x00"))
+END
+check "charon starts with a plugin of another version" charon_start B
+check "the plugin is not loaded, and says why" eval \
+	'log B | grep -q "mcipsec: not loaded, this charon is strongSwan 5.9.8, but the plugin is built for strongSwan 5.9.7"'
+check_not "its commands are not there" python3 "$plugin_here/ask.py" B mcipsec-version
+cp /tmp/plugin.so "$plugin"
+tap_end

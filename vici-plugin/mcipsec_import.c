@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mcipsec_import: from records to charon's objects, see mcipsec_import.h.
+ */
+
+#include "mcipsec_import.h"
+#include "mcipsec_import_child.h"
+
+#include <sa/ikev2/keymat_v2.h>
+
+ENUM(mcipsec_import_result_names, MCIPSEC_INSTALLED, MCIPSEC_FAILED,
+	"installed",
+	"await-conf",
+	"stale",
+	"failed",
+);
+
+typedef struct private_mcipsec_import_t private_mcipsec_import_t;
+typedef struct secret_exchange_t secret_exchange_t;
+
+/**
+ * Private data of the importer.
+ */
+struct private_mcipsec_import_t {
+
+	/**
+	 * Public interface.
+	 */
+	mcipsec_import_t public;
+
+	/**
+	 * Table, with the lock
+	 */
+	mcipsec_table_t *table;
+};
+
+/**
+ * A key exchange that is over: it only hands out its result
+ */
+struct secret_exchange_t {
+
+	/**
+	 * Implements key_exchange_t.
+	 */
+	key_exchange_t public;
+
+	/**
+	 * The shared secret, not owned
+	 */
+	chunk_t secret;
+};
+
+METHOD(key_exchange_t, get_shared_secret, bool,
+	secret_exchange_t *this, chunk_t *secret)
+{
+	*secret = chunk_clone(this->secret);
+	return TRUE;
+}
+
+METHOD(key_exchange_t, exchange_destroy, void,
+	secret_exchange_t *this)
+{
+	free(this);
+}
+
+static key_exchange_t *secret_exchange_create(chunk_t secret)
+{
+	secret_exchange_t *this;
+
+	INIT(this,
+		.public = {
+			.get_shared_secret = _get_shared_secret,
+			.destroy = _exchange_destroy,
+		},
+		.secret = secret,
+	);
+	return &this->public;
+}
+
+static chunk_t chunk(mcipsec_bytes_t bytes)
+{
+	return chunk_create((u_char*)bytes.ptr, bytes.len);
+}
+
+static host_t *host(const mcipsec_endpoint_t *endpoint)
+{
+	return host_create_from_chunk(
+			endpoint->addr_len == 4 ? AF_INET : AF_INET6,
+			chunk_create((u_char*)endpoint->addr, endpoint->addr_len),
+			endpoint->port);
+}
+
+static identification_t *identity(mcipsec_bytes_t bytes)
+{
+	if (bytes.len < 1)
+	{
+		return NULL;
+	}
+	return identification_create_from_encoding(bytes.ptr[0],
+						chunk_create((u_char*)bytes.ptr + 1, bytes.len - 1));
+}
+
+/**
+ * Monotonic time of seconds from now, 0 if never
+ */
+static uint32_t when(uint32_t left)
+{
+	return left == MCIPSEC_NEVER ? 0 : time_monotonic(NULL) + left;
+}
+
+/**
+ * Proposal with what was negotiated
+ */
+static proposal_t *create_proposal(mcipsec_ike_record_t *record)
+{
+	proposal_t *proposal = proposal_create(PROTO_IKE, 0);
+
+	if (record->encr)
+	{
+		proposal->add_algorithm(proposal, ENCRYPTION_ALGORITHM, record->encr,
+								record->encr_len);
+	}
+	if (record->integ)
+	{
+		proposal->add_algorithm(proposal, INTEGRITY_ALGORITHM, record->integ, 0);
+	}
+	proposal->add_algorithm(proposal, PSEUDO_RANDOM_FUNCTION, record->prf, 0);
+	proposal->add_algorithm(proposal, KEY_EXCHANGE_METHOD, record->ke, 0);
+	return proposal;
+}
+
+/**
+ * Derive the keys of a new IKE_SA object
+ */
+static bool derive_keys(ike_sa_t *ike_sa, mcipsec_ike_record_t *record)
+{
+	key_exchange_t *exchange;
+	proposal_t *proposal;
+	keymat_v2_t *keymat;
+	bool ok;
+
+	proposal = create_proposal(record);
+	exchange = secret_exchange_create(chunk(record->secret));
+	keymat = (keymat_v2_t*)ike_sa->get_keymat(ike_sa);
+	ok = keymat->derive_ike_keys(keymat, proposal, exchange,
+				chunk(record->nonce_i), chunk(record->nonce_r),
+				ike_sa->get_id(ike_sa),
+				record->rekeyed ? record->old_prf : PRF_UNDEFINED,
+				record->rekeyed ? chunk(record->old_skd) : chunk_empty);
+	exchange->destroy(exchange);
+	if (ok)
+	{
+		ike_sa->set_proposal(ike_sa, proposal);
+	}
+	proposal->destroy(proposal);
+	return ok;
+}
+
+/**
+ * Replace the peer's virtual addresses if they differ
+ */
+static void apply_vips(ike_sa_t *ike_sa, mcipsec_list_t *vips)
+{
+	enumerator_t *enumerator;
+	bool same = TRUE;
+	host_t *vip;
+	int i = 0;
+
+	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, FALSE);
+	while (same && enumerator->enumerate(enumerator, &vip))
+	{
+		same = i < vips->count &&
+			   chunk_equals(vip->get_address(vip), chunk(vips->items[i]));
+		i++;
+	}
+	enumerator->destroy(enumerator);
+	if (same && i == vips->count)
+	{
+		return;
+	}
+	ike_sa->clear_virtual_ips(ike_sa, FALSE);
+	for (i = 0; i < vips->count; i++)
+	{
+		vip = host_create_from_chunk(AF_UNSPEC, chunk(vips->items[i]), 0);
+		if (vip)
+		{
+			ike_sa->add_virtual_ip(ike_sa, FALSE, vip);
+			vip->destroy(vip);
+		}
+	}
+}
+
+/**
+ * Apply what may change during the life of an IKE_SA. It is PASSIVE.
+ */
+static void apply_state(ike_sa_t *ike_sa, mcipsec_ike_record_t *record)
+{
+	ike_condition_t condition;
+	host_t *me, *other, *addr;
+	int i;
+
+	me = host(&record->local);
+	other = host(&record->remote);
+	if (me && other && (!me->equals(me, ike_sa->get_my_host(ike_sa)) ||
+						!other->equals(other, ike_sa->get_other_host(ike_sa))))
+	{
+		ike_sa->update_hosts(ike_sa, me, other, UPDATE_HOSTS_FORCE_ADDRS);
+	}
+	DESTROY_IF(me);
+	DESTROY_IF(other);
+
+	for (i = 0; i < sizeof(ike_extension_t) * 8 - 1; i++)
+	{
+		if (record->extensions & 1ULL << i)
+		{
+			ike_sa->enable_extension(ike_sa, 1 << i);
+		}
+		condition = 1 << i;
+		if (ike_sa->has_condition(ike_sa, condition) !=
+			!!(record->conditions & 1ULL << i))
+		{
+			ike_sa->set_condition(ike_sa, condition,
+								  !!(record->conditions & 1ULL << i));
+		}
+	}
+	apply_vips(ike_sa, &record->remote_vips);
+	ike_sa->clear_peer_addresses(ike_sa);
+	for (i = 0; i < record->peer_addresses.count; i++)
+	{
+		addr = host_create_from_chunk(AF_UNSPEC,
+								chunk(record->peer_addresses.items[i]), 0);
+		if (addr)
+		{
+			ike_sa->add_peer_address(ike_sa, addr);
+		}
+	}
+	if (ike_sa->get_message_id(ike_sa, TRUE) != record->mid_out)
+	{
+		ike_sa->set_message_id(ike_sa, TRUE, record->mid_out);
+	}
+	if (ike_sa->get_message_id(ike_sa, FALSE) != record->mid_in)
+	{
+		ike_sa->set_message_id(ike_sa, FALSE, record->mid_in);
+	}
+	ike_sa->set_statistic(ike_sa, STAT_ESTABLISHED,
+						  time_monotonic(NULL) - (record->age == MCIPSEC_NEVER ?
+												  0 : record->age));
+	ike_sa->set_statistic(ike_sa, STAT_REKEY, when(record->rekey));
+	ike_sa->set_statistic(ike_sa, STAT_REAUTH, when(record->reauth));
+	ike_sa->set_statistic(ike_sa, STAT_DELETE, when(record->lifetime));
+}
+
+/**
+ * Take the children over from the IKE_SA that this one replaced, if it is here
+ */
+static void inherit(private_mcipsec_import_t *this, ike_sa_t *ike_sa,
+					mcipsec_ike_record_t *record,
+					const uint8_t key[MCIPSEC_KEY_IKE])
+{
+	uint8_t old_key[MCIPSEC_KEY_IKE];
+	mcipsec_child_entry_t *child;
+	mcipsec_ike_entry_t *old;
+	enumerator_t *enumerator;
+	ike_sa_t *old_sa;
+
+	memcpy(old_key, record->old_spi_i.ptr, record->old_spi_i.len);
+	memcpy(old_key + record->old_spi_i.len, record->old_spi_r.ptr,
+		   record->old_spi_r.len);
+	old_sa = mcipsec_ike_checkout(this->table, old_key);
+	if (!old_sa)
+	{
+		charon->bus->set_sa(charon->bus, ike_sa);
+		return;
+	}
+	ike_sa->inherit_pre(ike_sa, old_sa);
+	ike_sa->inherit_post(ike_sa, old_sa);
+
+	this->table->lock->lock(this->table->lock);
+	old = this->table->get_ike(this->table, old_key, FALSE);
+	if (old)
+	{
+		old->state = MCIPSEC_IKE_REKEYED;
+	}
+	enumerator = this->table->create_child_enumerator(this->table);
+	while (enumerator->enumerate(enumerator, &child))
+	{
+		if (memeq(child->parent, old_key, sizeof(old_key)))
+		{
+			memcpy(child->parent, key, sizeof(child->parent));
+		}
+	}
+	enumerator->destroy(enumerator);
+	this->table->lock->unlock(this->table->lock);
+
+	/* kept until its own end is announced, but without children */
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, old_sa);
+	charon->bus->set_sa(charon->bus, ike_sa);
+}
+
+/**
+ * Create a PASSIVE IKE_SA, checked out and registered
+ */
+static ike_sa_t *create_ike(private_mcipsec_import_t *this,
+							mcipsec_ike_record_t *record, peer_cfg_t *peer_cfg,
+							const uint8_t key[MCIPSEC_KEY_IKE])
+{
+	identification_t *eap_id;
+	auth_cfg_t *auth;
+	ike_sa_id_t *id;
+	ike_sa_t *ike_sa;
+
+	id = mcipsec_ike_id(key, record->initiator);
+	ike_sa = ike_sa_create(id, record->initiator, IKEV2);
+	id->destroy(id);
+	charon->bus->set_sa(charon->bus, ike_sa);
+
+	if (!derive_keys(ike_sa, record))
+	{
+		ike_sa->destroy(ike_sa);
+		charon->bus->set_sa(charon->bus, NULL);
+		return NULL;
+	}
+	ike_sa->set_state(ike_sa, IKE_CONNECTING);
+	ike_sa->set_my_host(ike_sa, host(&record->local));
+	ike_sa->set_other_host(ike_sa, host(&record->remote));
+	ike_sa->set_peer_cfg(ike_sa, peer_cfg);
+	ike_sa->set_state(ike_sa, IKE_PASSIVE);
+
+	/* registered first, so that jobs find it */
+	charon->ike_sa_manager->checkout_new(charon->ike_sa_manager, ike_sa);
+	if (record->rekeyed)
+	{
+		inherit(this, ike_sa, record, key);
+		/* not what was configured when the old one was imported */
+		ike_sa->set_peer_cfg(ike_sa, peer_cfg);
+	}
+	ike_sa->set_my_id(ike_sa, identity(record->local_id));
+	ike_sa->set_other_id(ike_sa, identity(record->remote_id));
+	eap_id = identity(record->eap_id);
+	if (eap_id)
+	{
+		auth = auth_cfg_create();
+		auth->add(auth, AUTH_RULE_EAP_IDENTITY, eap_id);
+		ike_sa->add_auth_cfg(ike_sa, FALSE, auth);
+	}
+	return ike_sa;
+}
+
+static void copy_packets(array_t **packets, mcipsec_list_t *list)
+{
+	int i;
+
+	mcipsec_packets_clear(packets);
+	for (i = 0; i < list->count; i++)
+	{
+		mcipsec_packets_add(packets, chunk(list->items[i]));
+	}
+}
+
+/**
+ * Remember what a record said of an IKE_SA. Lock held.
+ */
+static void remember(mcipsec_ike_entry_t *entry,
+					 mcipsec_import_request_t *request,
+					 mcipsec_ike_record_t *record)
+{
+	entry->group = request->group;
+	entry->initiator = record->initiator;
+	entry->published = TRUE;
+	entry->need_timers = TRUE;
+	entry->version = request->version;
+	entry->digest = 0;
+	entry->state = record->state;
+	memcpy(entry->lineage, request->lineage, sizeof(entry->lineage));
+
+	chunk_clear(&entry->nonce_i);
+	chunk_clear(&entry->nonce_r);
+	chunk_clear(&entry->secret);
+	chunk_clear(&entry->old_skd);
+	entry->nonce_i = chunk_clone(chunk(record->nonce_i));
+	entry->nonce_r = chunk_clone(chunk(record->nonce_r));
+	entry->secret = chunk_clone(chunk(record->secret));
+	entry->rekeyed = record->rekeyed;
+	if (record->rekeyed)
+	{
+		memcpy(entry->old_key, record->old_spi_i.ptr, 8);
+		memcpy(entry->old_key + 8, record->old_spi_r.ptr, 8);
+		entry->old_skd = chunk_clone(chunk(record->old_skd));
+		entry->old_prf = record->old_prf;
+	}
+	copy_packets(&entry->response, &record->response);
+	entry->response_mid = record->mid_in - 1;
+	entry->response_imported = record->response.count > 0;
+	copy_packets(&entry->request, &record->request);
+	entry->request_mid = record->mid_out;
+	entry->request_type = record->request_type;
+	entry->request_proto = record->request_proto;
+	entry->request_spi = record->request_spi;
+	entry->request_imported = record->request.count > 0;
+}
+
+METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
+	private_mcipsec_import_t *this, mcipsec_import_request_t *request)
+{
+	mcipsec_record_status_t status;
+	mcipsec_ike_record_t *record;
+	mcipsec_ike_entry_t *entry;
+	mcipsec_group_entry_t *group;
+	mcipsec_import_result_t result = MCIPSEC_FAILED;
+	peer_cfg_t *peer_cfg = NULL;
+	ike_sa_t *ike_sa = NULL;
+	bool stale, known, active;
+
+	INIT(record);
+	status = mcipsec_ike_record_decode(request->data.ptr, request->data.len,
+									   record);
+	if (status != MCIPSEC_RECORD_OK)
+	{
+		request->reason = mcipsec_record_status_text(status);
+		goto out;
+	}
+	if (!memeq(request->key, record->spi_i.ptr, 8) ||
+		!memeq(request->key + 8, record->spi_r.ptr, 8))
+	{
+		request->reason = "key does not match the record";
+		goto out;
+	}
+	this->table->lock->lock(this->table->lock);
+	group = this->table->get_group(this->table, request->group, FALSE);
+	active = group && group->state == MCIPSEC_ACTIVE;
+	entry = this->table->get_ike(this->table, request->key, FALSE);
+	known = entry != NULL;
+	stale = entry && entry->published && entry->version >= request->version;
+	if (stale)
+	{
+		result = entry->version == request->version ? MCIPSEC_INSTALLED
+													: MCIPSEC_STALE;
+		request->reason = "this or a newer version is here";
+	}
+	this->table->lock->unlock(this->table->lock);
+	if (stale)
+	{
+		goto out;
+	}
+	if (active && known)
+	{
+		request->reason = "the group is active";
+		goto out;
+	}
+	if (known)
+	{
+		ike_sa = mcipsec_ike_checkout(this->table, request->key);
+		if (ike_sa && ike_sa->get_state(ike_sa) != IKE_PASSIVE)
+		{
+			charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+			request->reason = "the IKE_SA is not passive";
+			goto out;
+		}
+	}
+	if (!ike_sa)
+	{
+		peer_cfg = charon->backends->get_peer_cfg_by_name(charon->backends,
+														  request->name);
+		if (!peer_cfg || peer_cfg->get_ike_version(peer_cfg) == IKEV1)
+		{
+			request->reason = "connection is not loaded";
+			result = MCIPSEC_AWAIT_CONF;
+			goto out;
+		}
+		ike_sa = create_ike(this, record, peer_cfg, request->key);
+		if (!ike_sa)
+		{
+			request->reason = "key derivation failed";
+			goto out;
+		}
+	}
+	apply_state(ike_sa, record);
+
+	this->table->lock->lock(this->table->lock);
+	remember(this->table->get_ike(this->table, request->key, TRUE), request,
+			 record);
+	this->table->lock->unlock(this->table->lock);
+
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	result = MCIPSEC_INSTALLED;
+
+out:
+	DESTROY_IF(peer_cfg);
+	memwipe(record, sizeof(*record));
+	free(record);
+	return result;
+}
+
+METHOD(mcipsec_import_t, import_child, mcipsec_import_result_t,
+	private_mcipsec_import_t *this, mcipsec_import_request_t *request)
+{
+	return mcipsec_import_child(this->table, request);
+}
+
+METHOD(mcipsec_import_t, destroy, void,
+	private_mcipsec_import_t *this)
+{
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+mcipsec_import_t *mcipsec_import_create(mcipsec_table_t *table)
+{
+	private_mcipsec_import_t *this;
+
+	INIT(this,
+		.public = {
+			.ike = _import_ike,
+			.child = _import_child,
+			.destroy = _destroy,
+		},
+		.table = table,
+	);
+
+	return &this->public;
+}

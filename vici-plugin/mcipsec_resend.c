@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mcipsec_resend: see mcipsec_resend.h.
+ *
+ * charon's task manager does not know of the exchange. It initiates nothing
+ * while its active queue holds a task that no exchange belongs to: that is the
+ * placeholder below. It gets there by the way of an ordinary task whose message
+ * is then withdrawn, which charon supports. The answer is parsed by charon (the
+ * message id is the expected one) and withdrawn in the hook for plain messages,
+ * so no task sees it; a job does the rest, as a hook may not.
+ */
+
+#include "mcipsec_resend.h"
+#include "mcipsec_record.h"
+#include "mcipsec_retransmit.h"
+
+#include <math.h>
+
+#include <encoding/payloads/delete_payload.h>
+#include <processing/jobs/callback_job.h>
+#include <sa/task.h>
+
+/** What charon uses if nothing is configured */
+#define TRIES		5
+#define TIMEOUT		4.0
+#define BASE		1.8
+
+/** Most CHILD_SAs that the answer to one DELETE names */
+#define DELETES_MAX	16
+
+typedef struct private_mcipsec_resend_t private_mcipsec_resend_t;
+typedef struct placeholder_t placeholder_t;
+typedef struct spi_delete_t spi_delete_t;
+typedef struct answer_t answer_t;
+typedef struct repeat_t repeat_t;
+
+/**
+ * Private data of the listener.
+ */
+struct private_mcipsec_resend_t {
+
+	/**
+	 * Public interface.
+	 */
+	mcipsec_resend_t public;
+
+	/**
+	 * Table, with the lock
+	 */
+	mcipsec_table_t *table;
+
+	/**
+	 * Announces what changed
+	 */
+	mcipsec_announce_t *announce;
+};
+
+/**
+ * The listener, for jobs that may outlive it
+ */
+static private_mcipsec_resend_t *resend;
+
+/**
+ * Keeps charon from initiating while the answer is missing
+ */
+struct placeholder_t {
+
+	/**
+	 * Implements task_t.
+	 */
+	task_t task;
+};
+
+/**
+ * Deletes a CHILD_SA that exists at the peer only
+ */
+struct spi_delete_t {
+
+	/**
+	 * Implements task_t.
+	 */
+	task_t task;
+
+	/**
+	 * Our inbound SPI
+	 */
+	protocol_id_t protocol;
+	uint32_t spi;
+};
+
+/**
+ * What an answer said, for the job
+ */
+struct answer_t {
+	uint8_t key[MCIPSEC_KEY_IKE];
+	uint32_t mid;
+
+	/** a CHILD_SA was created */
+	bool created;
+
+	/** these outbound SPIs were deleted */
+	int count;
+	struct {
+		protocol_id_t protocol;
+		uint32_t spi;
+	} deleted[DELETES_MAX];
+};
+
+/**
+ * Next repetition of a request
+ */
+struct repeat_t {
+	uint8_t key[MCIPSEC_KEY_IKE];
+	uint32_t mid;
+	u_int tries;
+};
+
+METHOD(task_t, placeholder_build, status_t,
+	placeholder_t *this, message_t *message)
+{
+	/* withdraw the message, but stay active */
+	message->set_exchange_type(message, EXCHANGE_TYPE_UNDEFINED);
+	return NEED_MORE;
+}
+
+METHOD(task_t, placeholder_process, status_t,
+	placeholder_t *this, message_t *message)
+{
+	return NEED_MORE;
+}
+
+METHOD(task_t, placeholder_type, task_type_t,
+	placeholder_t *this)
+{
+	/* activated early in an established IKE_SA, never reinitiated */
+	return TASK_IKE_REDIRECT;
+}
+
+METHOD(task_t, task_migrate, void,
+	task_t *this, ike_sa_t *ike_sa)
+{
+}
+
+METHOD(task_t, placeholder_destroy, void,
+	placeholder_t *this)
+{
+	free(this);
+}
+
+static task_t *placeholder_create()
+{
+	placeholder_t *this;
+
+	INIT(this,
+		.task = {
+			.build = _placeholder_build,
+			.process = _placeholder_process,
+			.get_type = _placeholder_type,
+			.migrate = _task_migrate,
+			.destroy = _placeholder_destroy,
+		},
+	);
+	return &this->task;
+}
+
+METHOD(task_t, spi_delete_build, status_t,
+	spi_delete_t *this, message_t *message)
+{
+	delete_payload_t *payload;
+
+	payload = delete_payload_create(PLV2_DELETE, this->protocol);
+	payload->add_spi(payload, this->spi);
+	message->add_payload(message, (payload_t*)payload);
+	return NEED_MORE;
+}
+
+METHOD(task_t, spi_delete_process, status_t,
+	spi_delete_t *this, message_t *message)
+{
+	return SUCCESS;
+}
+
+METHOD(task_t, spi_delete_type, task_type_t,
+	spi_delete_t *this)
+{
+	return TASK_CHILD_DELETE;
+}
+
+METHOD(task_t, spi_delete_destroy, void,
+	spi_delete_t *this)
+{
+	free(this);
+}
+
+static task_t *spi_delete_create(protocol_id_t protocol, uint32_t spi)
+{
+	spi_delete_t *this;
+
+	INIT(this,
+		.task = {
+			.build = _spi_delete_build,
+			.process = _spi_delete_process,
+			.get_type = _spi_delete_type,
+			.migrate = _task_migrate,
+			.destroy = _spi_delete_destroy,
+		},
+		.protocol = protocol,
+		.spi = spi,
+	);
+	return &this->task;
+}
+
+/**
+ * Find the placeholder of an IKE_SA, optionally take it out
+ */
+static bool find_placeholder(ike_sa_t *ike_sa, bool remove)
+{
+	enumerator_t *enumerator;
+	bool found = FALSE;
+	task_t *task;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, TASK_QUEUE_ACTIVE);
+	while (enumerator->enumerate(enumerator, &task))
+	{
+		if (task->destroy == (void*)_placeholder_destroy)
+		{
+			found = TRUE;
+			if (remove)
+			{
+				ike_sa->remove_task(ike_sa, enumerator);
+				task->destroy(task);
+			}
+			break;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+bool mcipsec_resend_pending(ike_sa_t *ike_sa)
+{
+	return find_placeholder(ike_sa, FALSE);
+}
+
+/**
+ * Milliseconds until a try is repeated, 0 if it was the last one
+ */
+static uint32_t interval(u_int tries)
+{
+	double timeout, base;
+
+	if (tries > lib->settings->get_int(lib->settings, "%s.retransmit_tries",
+									   TRIES, lib->ns))
+	{
+		return 0;
+	}
+	timeout = lib->settings->get_double(lib->settings, "%s.retransmit_timeout",
+										TIMEOUT, lib->ns);
+	base = lib->settings->get_double(lib->settings, "%s.retransmit_base",
+									 BASE, lib->ns);
+	return timeout * 1000.0 * pow(base, tries);
+}
+
+static job_requeue_t repeat_job(repeat_t *repeat);
+
+/**
+ * Send the request once and schedule the repetition.
+ *
+ * @return			FALSE if it was repeated often enough
+ */
+static bool send_once(mcipsec_table_t *table, ike_sa_t *ike_sa,
+					  mcipsec_ike_entry_t *entry, u_int tries)
+{
+	uint32_t ms = interval(tries);
+	repeat_t *repeat;
+
+	if (!ms)
+	{
+		return FALSE;
+	}
+	DBG1(DBG_IKE, "repeating request with ID %u of the other chassis",
+		 entry->request_mid);
+	mcipsec_send_packets(entry->request, ike_sa->get_my_host(ike_sa),
+						 ike_sa->get_other_host(ike_sa));
+	INIT(repeat,
+		.mid = entry->request_mid,
+		.tries = tries + 1,
+	);
+	memcpy(repeat->key, entry->key, sizeof(repeat->key));
+	lib->scheduler->schedule_job_ms(lib->scheduler, (job_t*)
+			callback_job_create_with_prio((callback_job_cb_t)repeat_job, repeat,
+						free, (callback_job_cancel_t)return_false,
+						JOB_PRIO_MEDIUM), ms);
+	return TRUE;
+}
+
+/**
+ * Repeat a request that was not answered
+ */
+static job_requeue_t repeat_job(repeat_t *repeat)
+{
+	mcipsec_ike_entry_t *entry;
+	bool give_up = FALSE;
+	ike_sa_t *ike_sa;
+
+	if (!resend)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	ike_sa = mcipsec_ike_checkout(resend->table, repeat->key);
+	if (!ike_sa)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	if (find_placeholder(ike_sa, FALSE))
+	{
+		resend->table->lock->lock(resend->table->lock);
+		entry = resend->table->get_ike(resend->table, repeat->key, FALSE);
+		if (entry && entry->request_imported &&
+			entry->request_mid == repeat->mid)
+		{
+			give_up = !send_once(resend->table, ike_sa, entry, repeat->tries);
+		}
+		resend->table->lock->unlock(resend->table->lock);
+	}
+	if (give_up)
+	{
+		DBG1(DBG_IKE, "giving up after %u repetitions, peer is unreachable",
+			 repeat->tries);
+		charon->bus->ike_updown(charon->bus, ike_sa, FALSE);
+		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+													ike_sa);
+	}
+	else
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	}
+	return JOB_REQUEUE_NONE;
+}
+
+status_t mcipsec_resend_request(mcipsec_table_t *table, ike_sa_t *ike_sa)
+{
+	uint8_t key[MCIPSEC_KEY_IKE];
+	mcipsec_ike_entry_t *entry;
+	bool pending;
+
+	mcipsec_ike_key(ike_sa->get_id(ike_sa), key);
+	table->lock->lock(table->lock);
+	entry = table->get_ike(table, key, FALSE);
+	pending = entry && entry->request_imported && entry->request &&
+			  entry->request_mid == ike_sa->get_message_id(ike_sa, TRUE) &&
+			  ike_sa->get_state(ike_sa) == IKE_ESTABLISHED;
+	table->lock->unlock(table->lock);
+	if (!pending || find_placeholder(ike_sa, FALSE))
+	{
+		return SUCCESS;
+	}
+
+	ike_sa->queue_task(ike_sa, placeholder_create());
+	if (ike_sa->initiate(ike_sa, NULL, NULL) == DESTROY_ME)
+	{
+		return DESTROY_ME;
+	}
+	table->lock->lock(table->lock);
+	entry = table->get_ike(table, key, FALSE);
+	if (entry)
+	{
+		send_once(table, ike_sa, entry, 0);
+	}
+	table->lock->unlock(table->lock);
+	return SUCCESS;
+}
+
+/**
+ * Mend what the peer made of the request
+ */
+static job_requeue_t answer_job(answer_t *answer)
+{
+	uint8_t state = MCIPSEC_IKE_ESTABLISHED;
+	mcipsec_ike_entry_t *entry;
+	protocol_id_t protocol = PROTO_NONE;
+	child_sa_t *child_sa;
+	ike_sa_t *ike_sa;
+	uint32_t spi = 0;
+	int i;
+
+	if (!resend)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	ike_sa = mcipsec_ike_checkout(resend->table, answer->key);
+	if (!ike_sa)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	if (!find_placeholder(ike_sa, TRUE))
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+		return JOB_REQUEUE_NONE;
+	}
+	ike_sa->set_message_id(ike_sa, TRUE, answer->mid + 1);
+
+	resend->table->lock->lock(resend->table->lock);
+	entry = resend->table->get_ike(resend->table, answer->key, FALSE);
+	if (entry)
+	{
+		state = entry->state;
+		protocol = entry->request_proto;
+		spi = htonl(entry->request_spi);
+		mcipsec_packets_clear(&entry->request);
+		entry->request_imported = FALSE;
+	}
+	resend->table->lock->unlock(resend->table->lock);
+
+	if (state == MCIPSEC_IKE_DELETING && !answer->created && !answer->count)
+	{
+		DBG1(DBG_IKE, "IKE_SA deleted");
+		charon->bus->ike_updown(charon->bus, ike_sa, FALSE);
+		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+													ike_sa);
+		return JOB_REQUEUE_NONE;
+	}
+	for (i = 0; i < answer->count; i++)
+	{
+		child_sa = ike_sa->get_child_sa(ike_sa, answer->deleted[i].protocol,
+										answer->deleted[i].spi, FALSE);
+		if (child_sa)
+		{
+			charon->bus->child_updown(charon->bus, child_sa, FALSE);
+			ike_sa->destroy_child_sa(ike_sa, answer->deleted[i].protocol,
+									 child_sa->get_spi(child_sa, TRUE));
+		}
+	}
+	if (answer->created && protocol != PROTO_NONE)
+	{
+		DBG1(DBG_IKE, "deleting CHILD_SA with SPI %.8x that the other chassis "
+			 "could not finish", ntohl(spi));
+		ike_sa->queue_task(ike_sa, spi_delete_create(protocol, spi));
+	}
+	if (ike_sa->initiate(ike_sa, NULL, NULL) == DESTROY_ME)
+	{
+		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+													ike_sa);
+		return JOB_REQUEUE_NONE;
+	}
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	resend->announce->dirty(resend->announce, answer->key);
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Read what an answer says
+ */
+static void read_answer(answer_t *answer, message_t *message)
+{
+	enumerator_t *payloads, *spis;
+	delete_payload_t *delete;
+	payload_t *payload;
+	uint32_t spi;
+
+	answer->created = message->get_exchange_type(message) == CREATE_CHILD_SA &&
+				message->get_payload(message, PLV2_SECURITY_ASSOCIATION);
+
+	payloads = message->create_payload_enumerator(message);
+	while (payloads->enumerate(payloads, &payload))
+	{
+		if (payload->get_type(payload) != PLV2_DELETE)
+		{
+			continue;
+		}
+		delete = (delete_payload_t*)payload;
+		if (delete->get_protocol_id(delete) == PROTO_IKE)
+		{
+			continue;
+		}
+		spis = delete->create_spi_enumerator(delete);
+		while (answer->count < DELETES_MAX && spis->enumerate(spis, &spi))
+		{
+			answer->deleted[answer->count].protocol =
+											delete->get_protocol_id(delete);
+			answer->deleted[answer->count].spi = spi;
+			answer->count++;
+		}
+		spis->destroy(spis);
+	}
+	payloads->destroy(payloads);
+}
+
+METHOD(listener_t, message_hook, bool,
+	private_mcipsec_resend_t *this, ike_sa_t *ike_sa, message_t *message,
+	bool incoming, bool plain)
+{
+	uint8_t key[MCIPSEC_KEY_IKE];
+	mcipsec_ike_entry_t *entry;
+	answer_t *answer;
+	uint32_t mid;
+	bool ours;
+
+	if (!ike_sa || !incoming || !plain || message->get_request(message) ||
+		ike_sa->get_version(ike_sa) != IKEV2)
+	{
+		return TRUE;
+	}
+	mid = message->get_message_id(message);
+	mcipsec_ike_key(ike_sa->get_id(ike_sa), key);
+
+	this->table->lock->lock(this->table->lock);
+	entry = this->table->get_ike(this->table, key, FALSE);
+	ours = entry && entry->request_imported && entry->request_mid == mid &&
+		   find_placeholder(ike_sa, FALSE);
+	this->table->lock->unlock(this->table->lock);
+	if (!ours)
+	{
+		return TRUE;
+	}
+	INIT(answer,
+		.mid = mid,
+	);
+	memcpy(answer->key, key, sizeof(answer->key));
+	read_answer(answer, message);
+	/* no task of charon may see it */
+	message->set_exchange_type(message, EXCHANGE_TYPE_UNDEFINED);
+	lib->processor->queue_job(lib->processor, (job_t*)
+			callback_job_create_with_prio((callback_job_cb_t)answer_job, answer,
+						free, (callback_job_cancel_t)return_false,
+						JOB_PRIO_HIGH));
+	return TRUE;
+}
+
+METHOD(mcipsec_resend_t, destroy, void,
+	private_mcipsec_resend_t *this)
+{
+	resend = NULL;
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+mcipsec_resend_t *mcipsec_resend_create(mcipsec_table_t *table,
+										mcipsec_announce_t *announce)
+{
+	private_mcipsec_resend_t *this;
+
+	INIT(this,
+		.public = {
+			.listener = {
+				.message = _message_hook,
+			},
+			.destroy = _destroy,
+		},
+		.table = table,
+		.announce = announce,
+	);
+	resend = this;
+
+	return &this->public;
+}
