@@ -64,46 +64,47 @@ void oper_up_needs_the_active_number(void **)
     assert_false(judge({}, 1, true).oper_up);
 }
 
-void explicit_priority_is_a_difference_to_base(void **)
+constexpr int kBase = -1;   // no event set
+int priority(VrrpPolicy &p, Time now) { return p.evaluate(now).explicit_priority.value_or(kBase); }
+
+void event_is_set_until_the_group_forwards(void **)
 {
-    VrrpPolicy p(200, {{1, 50, 0ns, 0ns}});
-    assert_int_equal(p.non_forwarding_value(), -150);
-    assert_int_equal(p.evaluate(at(0s)).value, -150);   // unknown is non-forwarding
+    VrrpPolicy p({{1, 50, 0ns, 0ns}});
+    assert_int_equal(p.non_forwarding().value(), 50);
+    assert_int_equal(priority(p, at(0s)), 50);          // unknown is non-forwarding
     p.set_forwarding(1, true, at(1s));
-    auto out = p.evaluate(at(1s));
-    assert_int_equal(out.value, 0);
-    assert_int_equal(out.in_use, 200);
+    assert_int_equal(priority(p, at(1s)), kBase);
     p.set_forwarding(1, false, at(2s));
-    out = p.evaluate(at(2s));
-    assert_int_equal(out.value, -150);
-    assert_int_equal(out.in_use, 50);
+    assert_int_equal(priority(p, at(2s)), 50);
 }
 
-void lowest_event_wins_and_zero_is_fault(void **)
+void lowest_event_wins(void **)
 {
-    VrrpPolicy p(200, {{1, 50, 0ns, 0ns}, {2, 0, 0ns, 0ns}});
-    assert_int_equal(p.evaluate(at(0s)).value, -254);
+    VrrpPolicy p({{1, 50, 0ns, 0ns}, {2, 0, 0ns, 0ns}});
+    assert_int_equal(priority(p, at(0s)), 0);
     p.set_forwarding(2, true, at(1s));
-    assert_int_equal(p.evaluate(at(1s)).value, -150);
+    assert_int_equal(priority(p, at(1s)), 50);
     p.set_forwarding(1, true, at(1s));
-    assert_int_equal(p.evaluate(at(1s)).value, 0);
-    assert_int_equal(VrrpPolicy(100, {}).evaluate(at(0s)).value, 0);
+    assert_int_equal(priority(p, at(1s)), kBase);
+    VrrpPolicy none({});
+    assert_int_equal(priority(none, at(0s)), kBase);
+    assert_false(none.non_forwarding().has_value());
 }
 
 void holds_delay_both_ways(void **)
 {
-    VrrpPolicy p(200, {{1, 50, 3s, 5s}});
+    VrrpPolicy p({{1, 50, 3s, 5s}});
     p.set_forwarding(1, true, at(10s));
     auto out = p.evaluate(at(10s));
-    assert_int_equal(out.value, -150);
+    assert_int_equal(out.explicit_priority.value_or(kBase), 50);
     assert_true(out.deadline == at(15s));
-    assert_int_equal(p.evaluate(at(15s)).value, 0);
+    assert_int_equal(priority(p, at(15s)), kBase);
     p.set_forwarding(1, false, at(20s));
-    assert_int_equal(p.evaluate(at(22s)).value, 0);
+    assert_int_equal(priority(p, at(22s)), kBase);
     p.set_forwarding(1, true, at(22s));                 // came back within hold-set
-    assert_int_equal(p.evaluate(at(30s)).value, 0);
+    assert_int_equal(priority(p, at(30s)), kBase);
     p.set_forwarding(1, false, at(31s));
-    assert_int_equal(p.evaluate(at(34s)).value, -150);
+    assert_int_equal(priority(p, at(34s)), 50);
 }
 
 Bytes key(std::uint8_t n) { return {0, 0, 0, n, 50}; }
@@ -112,7 +113,7 @@ void pace_and_in_flight_are_kept(void **)
 {
     RekeyPace pace;
     pace.rate = 10;
-    pace.jitter = 0;
+    pace.jitter = 0ns;
     pace.in_flight = 3;
     RekeyPacer p(pace, 1);
     p.start({key(1), key(2), key(3), key(4), key(5)}, at(0s));
@@ -124,7 +125,7 @@ void pace_and_in_flight_are_kept(void **)
             got.push_back(k);
     }
     assert_int_equal(got.size(), 3);                    // in-flight limit
-    assert_true(now >= at(100ms));
+    assert_true(now == at(200ms));                      // 10 a second
     p.finished(key(1));
     assert_int_equal(p.due(at(2s)).size(), 1);
     auto pr = p.progress();
@@ -137,6 +138,7 @@ void pace_and_in_flight_are_kept(void **)
 void busy_is_retried_and_given_up(void **)
 {
     RekeyPace pace;
+    pace.jitter = 0ns;
     pace.attempts = 2;
     RekeyPacer p(pace, 7);
     p.start({key(1)}, at(0s));
@@ -153,6 +155,7 @@ void busy_is_retried_and_given_up(void **)
 void silence_is_tried_again(void **)
 {
     RekeyPace pace;
+    pace.jitter = 0ns;
     pace.timeout = 10s;
     RekeyPacer p(pace, 7);
     p.start({key(1)}, at(0s));
@@ -169,7 +172,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(members_need_every_condition), cmocka_unit_test(oper_up_needs_the_active_number),
-        cmocka_unit_test(explicit_priority_is_a_difference_to_base), cmocka_unit_test(lowest_event_wins_and_zero_is_fault),
+        cmocka_unit_test(event_is_set_until_the_group_forwards), cmocka_unit_test(lowest_event_wins),
         cmocka_unit_test(holds_delay_both_ways), cmocka_unit_test(pace_and_in_flight_are_kept),
         cmocka_unit_test(busy_is_retried_and_given_up), cmocka_unit_test(silence_is_tried_again),
     };

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "app/charon_control.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+
+namespace mcipsec::app {
+
+namespace {
+constexpr Duration kRetry = 250ms;
+}
+
+CharonControl::CharonControl(io::EventLoop &loop, io::Log &log, std::string socket)
+    : loop_(loop), log_(log), vici_(loop, std::move(socket)), plugin_(vici_)
+{
+    vici_.on_down = [this](const Error &why) { down(why.text); };
+}
+
+Expected<void> CharonControl::start()
+{
+    auto timer = loop_.add_timer([this](Time) { attempt(); });
+    if (!timer)
+        return tl::unexpected(timer.error());
+    retry_ = std::move(*timer);
+    plugin_.start([this](Expected<void> outcome) { registered(std::move(outcome)); });
+    attempt();
+    return {};
+}
+
+void CharonControl::attempt()
+{
+    if (vici_.connected())
+        return;
+    if (auto done = vici_.connect(); !done)
+        return down(done.error().text);
+    plugin_.version([this](Expected<io::PluginVersion> v) {
+        if (!v)
+            return down(v.error().text);
+        if (v->protocol != io::kPluginProtocol)
+            return down(fmt::format("charon's plugin speaks protocol {}, this agent {}", v->protocol, io::kPluginProtocol));
+        version_ = *v;
+        for (const auto &[id, g] : groups_)
+            tell(id, [this, id = id](Expected<void> done) {
+                if (!done)
+                    down(fmt::format("tunnel-group {}: {}", id, done.error().text));
+            });
+        // Answers come in the order of the requests: this one is behind all groups.
+        plugin_.version([this](Expected<io::PluginVersion> again) {
+            if (!again || !vici_.connected())
+                return;
+            up_ = true;
+            why_.clear();
+            told_.clear();
+            log_.write({.level = io::Level::Notice,
+                        .event = std::string(io::event::kCharon),
+                        .text = fmt::format("charon {} answers, plugin {}", version_.strongswan, version_.plugin)});
+            if (on_up)
+                on_up(version_);
+        });
+    });
+}
+
+void CharonControl::registered(Expected<void> outcome)
+{
+    if (!outcome)
+        down("charon has no mcipsec plugin: " + outcome.error().text);
+}
+
+void CharonControl::down(const std::string &why)
+{
+    const bool was_up = std::exchange(up_, false);
+    why_ = why;
+    if (was_up || told_ != why) {
+        told_ = why;
+        log_.write({.level = io::Level::Warning, .event = std::string(io::event::kCharon), .text = "charon does not answer: " + why});
+    }
+    if (vici_.connected())
+        loop_.post([this] {
+            if (!up_)
+                vici_.close();
+        });
+    (void)retry_.arm(loop_.now() + kRetry);
+    if (was_up && on_down)
+        on_down(why);
+}
+
+void CharonControl::configure(const std::map<GroupId, io::PluginGroup> &groups)
+{
+    for (const auto &[id, old] : groups_)
+        if (!groups.contains(id) && up_)
+            plugin_.group_remove(id, [](Expected<void>) {});
+    auto next = groups;
+    for (auto &[id, g] : next)
+        if (const auto old = groups_.find(id); old != groups_.end()) {
+            g.state = old->second.state;
+            g.commit = old->second.commit;
+        }
+    groups_ = std::move(next);
+    if (up_)
+        for (const auto &[id, g] : groups_)
+            tell(id, {});
+}
+
+void CharonControl::tell(GroupId group, std::function<void(Expected<void>)> done)
+{
+    plugin_.group(groups_.at(group), [this, group, done = std::move(done)](Expected<io::PluginGroupReply> outcome) {
+        if (!outcome)
+            log_.write({.level = io::Level::Error,
+                        .event = std::string(io::event::kCharon),
+                        .text = fmt::format("charon refused tunnel-group {}: {}", group, outcome.error().text),
+                        .group = group});
+        if (done)
+            done(outcome ? Expected<void>{} : tl::unexpected(outcome.error()));
+    });
+}
+
+void CharonControl::set_state(GroupId group, io::CharonState state, std::function<void(Expected<void>)> done)
+{
+    const auto it = groups_.find(group);
+    if (it == groups_.end()) {
+        if (done)
+            done(fail(-ENOENT, fmt::format("no tunnel-group {}", group)));
+        return;
+    }
+    it->second.state = state;
+    if (state != io::CharonState::Active)
+        it->second.commit = false;
+    if (!vici_.connected()) {
+        if (done)
+            done(fail(-ENOTCONN, "charon does not answer: " + why_));
+        return;
+    }
+    tell(group, std::move(done));
+}
+
+void CharonControl::set_commit(GroupId group, bool on)
+{
+    const auto it = groups_.find(group);
+    if (it == groups_.end() || it->second.commit == on)
+        return;
+    it->second.commit = on;
+    if (vici_.connected())
+        tell(group, {});
+}
+
+io::CharonState CharonControl::state(GroupId group) const
+{
+    const auto it = groups_.find(group);
+    return it == groups_.end() ? io::CharonState::Closed : it->second.state;
+}
+
+}  // namespace mcipsec::app

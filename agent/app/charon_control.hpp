@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// charon on this node: keeps the VICI connection, tells the plugin which
+// tunnel-groups exist and in which state each is, and brings both back after a
+// restart of charon.
+//
+// Invariants: what the plugin was told last is what this object holds; after a
+// reconnect every group is told again before anything else, closed or passive
+// unless this node is acting master by then (I1, I5).
+// Threading: the loop's thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "io/log.hpp"
+#include "io/plugin_client.hpp"
+
+namespace mcipsec::app {
+
+class CharonControl {
+public:
+    CharonControl(io::EventLoop &loop, io::Log &log, std::string socket);
+
+    // The plugin answers and knows the groups; again after each restart of charon.
+    std::function<void(const io::PluginVersion &)> on_up;
+    std::function<void(const std::string &why)> on_down;
+    io::PluginClient &plugin() { return plugin_; }
+    const io::PluginVersion &version() const { return version_; }
+    bool up() const { return up_; }
+    const std::string &why_down() const { return why_; }
+
+    Expected<void> start();
+
+    // The groups of the configuration; known ones keep their state and commit
+    // mode, removed ones are purged and stay blocked.
+    void configure(const std::map<GroupId, io::PluginGroup> &groups);
+    // done: the plugin's answer, an error while charon is down.
+    void set_state(GroupId group, io::CharonState state, std::function<void(Expected<void>)> done = {});
+    void set_commit(GroupId group, bool on);
+    io::CharonState state(GroupId group) const;
+
+private:
+    void attempt();
+    void registered(Expected<void> outcome);
+    void tell(GroupId group, std::function<void(Expected<void>)> done);
+    void down(const std::string &why);
+
+    io::EventLoop &loop_;
+    io::Log &log_;
+    io::ViciClient vici_;
+    io::PluginClient plugin_;
+    std::map<GroupId, io::PluginGroup> groups_;
+    io::PluginVersion version_;
+    bool up_ = false;
+    std::string why_ = "not connected yet";
+    std::string told_;                  // reason that the log has already
+    io::EventSource retry_;
+};
+
+}  // namespace mcipsec::app

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Checks of the configuration as a whole: references, uniqueness, timers. The
+// rules are CONTRACT "Configuration" and the seed's notes ("must be in
+// multi-active mode", "required for static LAN-to-LAN").
+#include "app/config_check.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "app/config_keys.hpp"
+
+namespace mcipsec::app {
+
+namespace {
+
+std::string ms(Duration d) { return fmt::format("{} ms", std::chrono::duration<double, std::milli>(d).count()); }
+
+std::string peer_path(const PeerConfig &p) { return "redundancy.multi-chassis.peer." + path_element(p.address.str()); }
+std::string group_path(GroupId id) { return "isa.tunnel-group." + std::to_string(id); }
+
+class Checker {
+public:
+    Checker(const Config &c, std::vector<std::string> &errors, std::vector<std::string> &warnings) : c_(c), errors_(errors), warnings_(warnings) {}
+
+    void run()
+    {
+        required();
+        if (!errors_.empty())
+            return;     // what follows would only repeat them
+        groups();
+        interfaces();
+        tunnels();
+        for (const auto &[address, peer] : c_.multi_chassis.peer)
+            check_peer(peer);
+        one_peer_a_group();
+        vrrp();
+    }
+
+private:
+    const Config &c_;
+    std::vector<std::string> &errors_, &warnings_;
+
+    void error(const std::string &path, const std::string &text) { errors_.push_back(c_.where_of(path).str() + ": " + text); }
+    void warn(const std::string &path, const std::string &text) { warnings_.push_back(c_.where_of(path).str() + ": " + text); }
+
+    void required()
+    {
+        for (const auto &l : flatten(c_))
+            if (l.required && !c_.where.contains(l.path()))
+                error(l.section, fmt::format("[{}] has no {}, which it needs", l.section, l.key));
+        for (const auto &[id, p] : c_.vrrp.policy)
+            for (std::size_t i = 0; i < p.priority_event.size(); i++)
+                if (!p.priority_event[i].tunnel_group)
+                    error(fmt::format("vrrp.policy.{}.priority-event.{}", id, i), "a priority-event has no mc-ipsec-non-forwarding, which it needs: the number of a tunnel-group");
+    }
+
+    void known_group(GroupId id, const std::string &path, const std::string &what)
+    {
+        if (!c_.tunnel_group.contains(id))
+            error(path, fmt::format("{} names tunnel-group {}, allowed are those under [isa.tunnel-group]", what, id));
+    }
+
+    void groups()
+    {
+        std::set<std::string> used;
+        for (const auto &[id, g] : c_.tunnel_group) {
+            if (g.active_mda_number > g.mda.size())
+                error(group_path(id) + ".active-mda-number", fmt::format("active-mda-number is {}, allowed is 1..{}: mda names {} member(s)", g.active_mda_number, g.mda.size(), g.mda.size()));
+            if (!g.multi_active && g.active_mda_number > 1)
+                error(group_path(id) + ".active-mda-number", fmt::format("active-mda-number is {} without multi-active, allowed is 1", g.active_mda_number));
+            used.insert(g.mda.begin(), g.mda.end());
+        }
+        for (const auto &[name, m] : c_.mda)
+            if (!used.contains(name))
+                warn("isa.mda." + path_element(name), fmt::format("mda {} is a member of no tunnel-group", quoted(name)));
+    }
+
+    void one_per_family(const std::vector<IpAddress> &hops, const std::string &path, const std::string &key)
+    {
+        for (const std::uint8_t family : {4, 6})
+            if (std::count_if(hops.begin(), hops.end(), [&](const IpAddress &a) { return a.family == family; }) > 1)
+                error(path + "." + key, fmt::format("{} has two IPv{} addresses, allowed is one of each family", key, family));
+    }
+
+    void interfaces()
+    {
+        std::map<IpAddress, std::string> owner;     // address -> public, within one VRF of all groups
+        for (const auto &[name, p] : c_.publics) {
+            const std::string path = "ipsec.public." + path_element(name);
+            known_group(p.tunnel_group, path + ".tunnel-group", "public " + quoted(name));
+            one_per_family(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
+            one_per_family(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
+            for (const auto &a : p.local_gateway_address) {
+                const auto [it, fresh] = owner.emplace(a, name);
+                if (!fresh)
+                    error(path + ".local-gateway-address", fmt::format("local-gateway-address {} is that of public {}, too, allowed is one owner", a.str(), quoted(it->second)));
+            }
+        }
+        for (const auto &[name, p] : c_.privates) {
+            const std::string path = "ipsec.private." + path_element(name);
+            known_group(p.tunnel_group, path + ".tunnel-group", "private " + quoted(name));
+            one_per_family(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
+            one_per_family(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
+        }
+    }
+
+    void tunnels()
+    {
+        std::map<std::string, GroupId> connection_group;
+        std::map<std::string, std::string> device;
+        std::map<std::pair<std::string, Prefix>, std::string> route;    // (private VRF, prefix) -> tunnel
+        for (const auto &[name, t] : c_.tunnel) {
+            const std::string path = "ipsec.tunnel." + path_element(name);
+            const auto pub = c_.publics.find(t.public_name);
+            const auto priv = c_.privates.find(t.private_name);
+            if (pub == c_.publics.end())
+                error(path + ".public", fmt::format("tunnel {} names public {}, allowed are those under [ipsec.public]", quoted(name), quoted(t.public_name)));
+            if (priv == c_.privates.end())
+                error(path + ".private", fmt::format("tunnel {} names private {}, allowed are those under [ipsec.private]", quoted(name), quoted(t.private_name)));
+            if (pub == c_.publics.end() || priv == c_.privates.end())
+                continue;
+            if (pub->second.tunnel_group != priv->second.tunnel_group)
+                error(path + ".private", fmt::format("tunnel {}: public belongs to tunnel-group {} and private to {}, allowed is one tunnel-group", quoted(name), pub->second.tunnel_group, priv->second.tunnel_group));
+            if (const auto [it, fresh] = connection_group.emplace(t.connection, t.tunnel_group); !fresh && it->second != t.tunnel_group)
+                error(path + ".connection", fmt::format("connection {} is used in tunnel-groups {} and {}, allowed is one", quoted(t.connection), it->second, t.tunnel_group));
+            if (!t.interface.empty())
+                if (const auto [it, fresh] = device.emplace(t.interface, name); !fresh)
+                    error(path + ".interface", fmt::format("interface {} is that of tunnel {}, too, allowed is one tunnel", t.interface, quoted(it->second)));
+            if (!t.static_route.empty() && t.interface.empty())
+                error(path + ".static-route", fmt::format("tunnel {} has static-route but no interface, which it needs", quoted(name)));
+            if (!t.static_route.empty() && t.type == TunnelType::Dynamic)
+                error(path + ".static-route", fmt::format("tunnel {} is dynamic and has static-route, allowed for static tunnels", quoted(name)));
+            for (const auto &r : t.static_route)
+                if (const auto [it, fresh] = route.emplace(std::pair(priv->second.vrf, r), name); !fresh)
+                    error(path + ".static-route", fmt::format("static-route {} is that of tunnel {}, too, allowed is one tunnel", r.str(), quoted(it->second)));
+            const auto g = c_.tunnel_group.find(t.tunnel_group);
+            if (t.type == TunnelType::Static && g != c_.tunnel_group.end() && !g->second.ipsec_responder_only && c_.peer_of(t.tunnel_group))
+                error(path, fmt::format("static tunnel {} in tunnel-group {}, which takes part in mc-ipsec: allowed with ipsec-responder-only = true under [isa.tunnel-group.{}]", quoted(name), t.tunnel_group, t.tunnel_group));
+        }
+    }
+
+    void check_peer(const PeerConfig &p)
+    {
+        const std::string path = peer_path(p);
+        if (p.source_address.empty())
+            error(path, fmt::format("peer {} has no source-address and [system] has no address, one is needed", p.address.str()));
+        else if (p.source_address == p.address)
+            error(path + ".source-address", fmt::format("source-address {} is the peer's own address, allowed is an address of this chassis", p.address.str()));
+        else if (p.source_address.family != p.address.family)
+            error(path + ".source-address", fmt::format("source-address {} and peer {} are of different families, allowed is one family", p.source_address.str(), p.address.str()));
+        mc_ipsec(p, path + ".mc-ipsec");
+        sync(p, path + ".sync.ipsec");
+    }
+
+    void mc_ipsec(const PeerConfig &p, const std::string &path)
+    {
+        const auto &mc = p.mc_ipsec;
+        const Duration detection = detection_time(mc), guard = effective_guard(mc, detection);
+        if (guard < 5ms || guard > detection / 2)
+            error(path + ".lease-guard", fmt::format("lease-guard is {} with a detection time of {}, allowed is 5..{}", ms(guard), ms(detection), ms(detection / 2)));
+        else if (guard < default_guard(detection))
+            warn(path + ".lease-guard", fmt::format("lease-guard {} is small for a detection time of {}, recommended is {} or more", ms(guard), ms(detection), ms(default_guard(detection))));
+        std::map<GroupId, GroupId> by_peer_group;
+        for (const auto &[id, g] : mc.tunnel_group) {
+            const std::string gp = path + ".tunnel-group." + std::to_string(id);
+            const auto own = c_.tunnel_group.find(id);
+            if (own == c_.tunnel_group.end()) {
+                known_group(id, gp, "mc-ipsec");
+                continue;
+            }
+            if (!own->second.multi_active)
+                error(gp, fmt::format("tunnel-group {} is not multi-active, allowed in mc-ipsec with multi-active = true under [isa.tunnel-group.{}]", id, id));
+            if (const auto [it, fresh] = by_peer_group.emplace(g.peer_group, id); !fresh)
+                error(gp + ".peer-group", fmt::format("peer-group {} is that of tunnel-group {}, too, allowed is one tunnel-group", g.peer_group, it->second));
+            if (!p.sync.tunnel_group.contains(id))
+                warn(gp, fmt::format("tunnel-group {} has no sync-tag: its tunnels are lost at a switchover", id));
+        }
+    }
+
+    void sync(const PeerConfig &p, const std::string &path)
+    {
+        std::map<std::string, GroupId> by_tag;
+        for (const auto &[id, g] : p.sync.tunnel_group) {
+            const std::string gp = path + ".tunnel-group." + std::to_string(id);
+            known_group(id, gp, "sync");
+            if (const auto [it, fresh] = by_tag.emplace(g.sync_tag, id); !fresh)
+                error(gp + ".sync-tag", fmt::format("sync-tag {} is that of tunnel-group {}, too, allowed is one tunnel-group: it must pair the same groups as peer-group", quoted(g.sync_tag), it->second));
+            if (c_.tunnel_group.contains(id) && !p.mc_ipsec.tunnel_group.contains(id))
+                error(gp, fmt::format("tunnel-group {} is synchronized with peer {} but not under its mc-ipsec, allowed is the peer that its peer-group names", id, p.address.str()));
+        }
+    }
+
+    void one_peer_a_group()
+    {
+        std::map<GroupId, const PeerConfig *> owner;
+        for (const auto &[address, p] : c_.multi_chassis.peer)
+            for (const auto &[id, g] : p.mc_ipsec.tunnel_group)
+                if (const auto [it, fresh] = owner.emplace(id, &p); !fresh)
+                    error(fmt::format("{}.mc-ipsec.tunnel-group.{}", peer_path(p), id), fmt::format("tunnel-group {} is under peer {}, too, allowed is one peer", id, it->second->address.str()));
+    }
+
+    void vrrp()
+    {
+        for (const auto &[id, p] : c_.vrrp.policy)
+            for (std::size_t i = 0; i < p.priority_event.size(); i++)
+                known_group(p.priority_event[i].tunnel_group, fmt::format("vrrp.policy.{}.priority-event.{}", id, i), "mc-ipsec-non-forwarding");
+        std::map<std::string, std::string> file;
+        for (const auto &[name, v] : c_.vrrp.instance) {
+            const std::string path = "vrrp.instance." + path_element(name);
+            if (const auto [it, fresh] = file.emplace(v.track_file, name); !fresh)
+                error(path + ".track-file", fmt::format("track-file {} is that of instance {}, too, allowed is one instance", v.track_file, quoted(it->second)));
+            if (!v.policy)
+                continue;
+            const auto p = c_.vrrp.policy.find(v.policy);
+            if (p == c_.vrrp.policy.end()) {
+                error(path + ".policy", fmt::format("policy is {}, allowed are 0 and those under [vrrp.policy]", v.policy));
+                continue;
+            }
+            for (const auto &e : p->second.priority_event)
+                if (e.priority >= v.base_priority)
+                    warn(path + ".base-priority", fmt::format("base-priority {} is not above the explicit priority {} of policy {}", v.base_priority, e.priority, v.policy));
+        }
+    }
+};
+
+}  // namespace
+
+void fill_defaults(Config &c)
+{
+    for (auto &[id, g] : c.tunnel_group)
+        for (const auto &name : g.mda)
+            c.mda.try_emplace(name).first->second.name = name;
+    for (auto &[name, t] : c.tunnel) {
+        if (t.connection.empty())
+            t.connection = name;
+        if (const auto p = c.publics.find(t.public_name); p != c.publics.end())
+            t.tunnel_group = p->second.tunnel_group;
+    }
+    for (auto &[address, p] : c.multi_chassis.peer) {
+        if (p.source_address.empty())
+            p.source_address = c.system.address;
+        if (!p.mc_ipsec.discovery_interval_boot.count())
+            p.mc_ipsec.discovery_interval_boot = p.mc_ipsec.discovery_interval;
+        for (auto &[id, g] : p.mc_ipsec.tunnel_group)
+            if (!g.peer_group)
+                g.peer_group = id;
+    }
+    if (c.vrrp.notify_fifo.empty())
+        c.vrrp.notify_fifo = c.system.run_dir + "/vrrp/notify.fifo";
+    for (auto &[name, v] : c.vrrp.instance)
+        if (v.track_file.empty())
+            v.track_file = c.system.run_dir + "/vrrp/" + name + ".track";
+}
+
+void check_config(const Config &config, std::vector<std::string> &errors, std::vector<std::string> &warnings)
+{
+    Checker(config, errors, warnings).run();
+}
+
+std::vector<std::string> check_sync_tags(const PeerConfig &peer, const std::map<GroupId, std::string> &peer_tags)
+{
+    std::vector<std::string> out;
+    for (const auto &[id, own] : peer.sync.tunnel_group) {
+        const auto mc = peer.mc_ipsec.tunnel_group.find(id);
+        if (mc == peer.mc_ipsec.tunnel_group.end())
+            continue;
+        for (const auto &[peer_id, tag] : peer_tags)
+            if (tag == own.sync_tag && peer_id != mc->second.peer_group)
+                out.push_back(fmt::format("sync-tag {} pairs tunnel-group {} with the peer's {}, but peer-group is {}", quoted(tag), id, peer_id, mc->second.peer_group));
+    }
+    return out;
+}
+
+}  // namespace mcipsec::app

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The rules that the configurations of charon and keepalived must keep for
+// mc-ipsec: seed "Other Details" (no dpd, auto-establish blocked), "Configuration
+// Guidelines" (lifetimes), CONTRACT "Refused".
+#include <fmt/format.h>
+
+#include <cmath>
+#include <filesystem>
+#include <glob.h>
+#include <set>
+
+#include "app/config_check.hpp"
+#include "app/config_keys.hpp"
+#include "io/files.hpp"
+
+namespace mcipsec::app {
+
+namespace {
+
+// The seed's floors for the side with the smaller lifetime, which is the IPsec
+// peer; the chassis should have two to three times as much.
+constexpr Duration kIkeFloor = 2 * 86400s;
+constexpr Duration kChildFloor = 2 * 3600s;
+
+std::string seconds(Duration d) { return fmt::format("{} s", std::chrono::duration<double>(d).count()); }
+
+// A position behind a message's object, or nothing when the source has none (VICI).
+std::string at(const Where &w, const Where &fallback)
+{
+    const auto text = (w.line ? w : fallback).str();
+    return text.empty() ? text : text + ": ";
+}
+
+bool inert(const std::string &action) { return action.empty() || action == "none"; }
+
+void check_child(const ConnectionInfo &c, const ChildInfo &child, Findings &f)
+{
+    const std::string name = fmt::format("connection {} child {}", c.name, child.name);
+    if (!inert(child.start_action))
+        f.errors.push_back(fmt::format("{}{} has start_action = {}, allowed is none: the gateway only responds", at(child.where_start, child.where), name, child.start_action));
+    if (!inert(child.close_action))
+        f.errors.push_back(fmt::format("{}{} has close_action = {}, allowed is none: the gateway only responds", at(child.where_close, child.where), name, child.close_action));
+    if (child.rekey_time && child.rekey_time->count()) {
+        if (*child.rekey_time < kChildFloor)
+            f.warnings.push_back(fmt::format("{}{} has a CHILD_SA lifetime of {}, recommended is {} or more (two to three times the peer's)", at({}, child.where), name, seconds(*child.rekey_time), seconds(kChildFloor)));
+        if (c.rekey_time && c.rekey_time->count() && *c.rekey_time < 3 * *child.rekey_time)
+            f.warnings.push_back(fmt::format("{}{}: IKE_SA lifetime {} is less than three times the CHILD_SA's {}", at({}, child.where), name, seconds(*c.rekey_time), seconds(*child.rekey_time)));
+    }
+}
+
+std::vector<ConfigText> read_glob(const std::string &pattern)
+{
+    std::vector<ConfigText> out;
+    glob_t found{};
+    if (glob(pattern.c_str(), 0, nullptr, &found) == 0)
+        for (std::size_t i = 0; i < found.gl_pathc; i++)
+            if (auto text = io::read_file(found.gl_pathv[i]))
+                out.push_back({found.gl_pathv[i], std::move(*text)});
+    globfree(&found);
+    return out;
+}
+
+// Line of the first statement `word` inside vrrp_instance NAME; of the instance itself without `word`.
+unsigned keepalived_line(std::string_view text, const std::string &instance, std::string_view word)
+{
+    unsigned line = 0, found = 0;
+    bool inside = false;
+    for (std::size_t from = 0; from <= text.size();) {
+        const auto end = std::min(text.find('\n', from), text.size());
+        auto l = text.substr(from, end - from);
+        from = end + 1;
+        line++;
+        l.remove_prefix(std::min(l.find_first_not_of(" \t"), l.size()));
+        if (l.starts_with("vrrp_")) {
+            const auto name = l.substr(std::min(l.find_first_of(" \t"), l.size()));
+            const auto begin = std::min(name.find_first_not_of(" \t"), name.size());
+            inside = l.starts_with("vrrp_instance") && name.substr(begin, name.find_first_of(" \t{\r", begin) - begin) == instance;
+            if (inside && !found)
+                found = line;
+        } else if (inside && !word.empty() && l.starts_with(word) && l.substr(word.size()).find_first_not_of(" \t\r") == std::string_view::npos) {
+            return line;
+        }
+    }
+    return found;
+}
+
+}  // namespace
+
+Findings check_connection(const Config &config, const ConnectionInfo &c)
+{
+    Findings f;
+    bool group_connection = false;
+    for (const auto &[name, t] : config.tunnel)
+        group_connection = group_connection || (t.connection == c.name && config.peer_of(t.tunnel_group));
+    if (!group_connection)
+        return f;
+    const std::string name = "connection " + c.name;
+    if (c.version == "1" || c.version == "IKEv1")
+        f.errors.push_back(fmt::format("{}{} is IKEv1, allowed is version = 2", at(c.where_version, c.where), name));
+    else if (c.version == "0" || c.version == "IKEv1/2")
+        f.warnings.push_back(fmt::format("{}{} accepts IKEv1, too, whose tunnels are not synchronized; recommended is version = 2", at(c.where_version, c.where), name));
+    if (c.dpd_delay && c.dpd_delay->count() > 0)
+        f.errors.push_back(fmt::format("{}{} has dpd_delay = {}, allowed is 0: dead peers are detected by the IPsec peer", at(c.where_dpd, c.where), name, seconds(*c.dpd_delay)));
+    if (c.mobike)
+        f.warnings.push_back(fmt::format("{}{} has mobike, recommended is mobike = no", at(c.where_mobike, c.where), name));
+    if (c.rekey_time && c.rekey_time->count() && *c.rekey_time < kIkeFloor)
+        f.warnings.push_back(fmt::format("{}{} has an IKE_SA lifetime of {}, recommended is {} or more (two to three times the peer's)", at({}, c.where), name, seconds(*c.rekey_time), seconds(kIkeFloor)));
+    for (const auto &child : c.children)
+        check_child(c, child, f);
+    return f;
+}
+
+Findings check_connections(const Config &config, std::span<const ConnectionInfo> connections)
+{
+    Findings all;
+    for (const auto &c : connections) {
+        auto f = check_connection(config, c);
+        all.errors.insert(all.errors.end(), f.errors.begin(), f.errors.end());
+        all.warnings.insert(all.warnings.end(), f.warnings.begin(), f.warnings.end());
+    }
+    return all;
+}
+
+Duration master_down_time(const KeepalivedInstance &i)
+{
+    // VRRPv3's skew scales with the interval; keepalived uses v3 timers below one second.
+    const double skew = (256.0 - i.priority) / 256.0 * (i.advert_int < 1 ? i.advert_int : 1.0);
+    return Duration(std::llround((3 * i.advert_int + skew) * 1e9));
+}
+
+Findings check_keepalived(const Config &config, const ConfigText &conf)
+{
+    Findings f;
+    const auto instances = parse_keepalived_conf(conf.text);
+    for (const auto &[name, v] : config.vrrp.instance) {
+        const auto it = instances.find(name);
+        if (it == instances.end())
+            continue;
+        const auto &k = it->second;
+        const auto where = [&, &name = name](std::string_view word) { return Where{conf.file, keepalived_line(conf.text, name, word)}.str(); };
+        if (!v.policy)
+            continue;
+        if (k.nopreempt)
+            f.errors.push_back(fmt::format("{}: vrrp_instance {} has nopreempt, allowed is preemption: VRRP must follow mc-ipsec", where("nopreempt"), name));
+        if (k.priority != static_cast<int>(v.base_priority))
+            f.warnings.push_back(fmt::format("{}: vrrp_instance {} has priority {}, expected is {}, the base-priority of [vrrp.instance.{}]", where(""), name, k.priority, v.base_priority, path_element(name)));
+        if (conf.text.find(v.track_file) == std::string::npos)
+            f.warnings.push_back(fmt::format("{}: vrrp_instance {}: no vrrp_track_file names {}", where(""), name, v.track_file));
+        Duration detection = Duration::max();
+        for (const auto &e : config.vrrp.policy.at(v.policy).priority_event)
+            if (const auto *peer = config.peer_of(e.tunnel_group))
+                detection = std::min(detection, detection_time(peer->mc_ipsec));
+        if (const Duration down = master_down_time(k); detection != Duration::max() && down > detection)
+            f.warnings.push_back(fmt::format("{}: vrrp_instance {}: VRRP master-down time {} is longer than the detection time {}", where(""), name, seconds(down), seconds(detection)));
+    }
+    return f;
+}
+
+Findings check_daemon_files(const Config &config)
+{
+    Findings all;
+    const auto add = [&](Findings f) {
+        all.errors.insert(all.errors.end(), f.errors.begin(), f.errors.end());
+        all.warnings.insert(all.warnings.end(), f.warnings.begin(), f.warnings.end());
+    };
+    if (!config.system.swanctl_conf.empty())
+        if (auto text = io::read_file(config.system.swanctl_conf))
+            add(check_connections(config, parse_swanctl({config.system.swanctl_conf, std::move(*text)}, read_glob)));
+    if (!config.vrrp.keepalived_conf.empty())
+        if (auto text = io::read_file(config.vrrp.keepalived_conf))
+            add(check_keepalived(config, {config.vrrp.keepalived_conf, std::move(*text)}));
+    return all;
+}
+
+}  // namespace mcipsec::app

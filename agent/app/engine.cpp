@@ -1,0 +1,558 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "app/engine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "app/gate_boot.hpp"
+#include "core/crypto.hpp"
+#include "io/files.hpp"
+#include "io/notify.hpp"
+
+namespace mcipsec::app {
+
+namespace {
+
+constexpr Duration kMemberInterval = 500ms;
+constexpr Duration kHeldAlarm = 10s;
+constexpr Duration kFarewell = 300ms;       // for the last MIMP packets of a stop
+
+LogEntryView view_of(const io::LogRecord &r)
+{
+    LogEntryView v;
+    v.seq = r.serial;
+    v.time = std::chrono::duration<double>(r.wall).count();
+    v.event = r.event;
+    v.tunnel_group = r.group;
+    v.peer = r.peer;
+    v.text = r.text;
+    if (!r.old_state.empty())
+        v.fields["old_state"] = r.old_state;
+    if (!r.new_state.empty())
+        v.fields["new_state"] = r.new_state;
+    if (!r.reason.empty())
+        v.fields["reason"] = r.reason;
+    for (const auto &[name, value] : r.extra)
+        v.fields[name] = value;
+    v.fields["boottime_ms"] = std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(r.monotonic).count());
+    return v;
+}
+
+}  // namespace
+
+Engine::Engine(io::EventLoop &loop, io::Log &log, std::string config_path, std::string run_dir, Config file)
+    : loop_(loop), log_(log), config_path_(std::move(config_path)), run_dir_(std::move(run_dir)), file_(std::move(file))
+{
+}
+
+Engine::~Engine() { log_.listener = nullptr; }
+
+// ---- start ----
+
+Expected<void> Engine::load_cookie()
+{
+    const std::string path = run_dir_ + "/cookie";
+    if (const auto text = io::read_file(path)) {
+        if (const auto bytes = from_hex(*text); bytes && bytes->size() == cookie_.size()) {
+            std::copy(bytes->begin(), bytes->end(), cookie_.begin());
+            return {};
+        }
+    }
+    if (auto done = io::random_bytes(cookie_); !done)
+        return done;
+    return io::write_file_atomic(path, to_hex(cookie_), 0600);
+}
+
+bool Engine::first_start_since_boot()
+{
+    const auto boot = io::boot_id();
+    const std::string path = run_dir_ + "/boot-id";
+    const auto last = io::read_file(path);
+    if (boot && last && *last == *boot)
+        return false;
+    if (boot)
+        (void)io::write_file_atomic(path, *boot, 0644);
+    return true;
+}
+
+Expected<void> Engine::start()
+{
+    if (auto made = io::make_folder(run_dir_); !made)
+        return made;
+    if (const auto text = io::read_file(run_dir_ + "/admin.json"))
+        if (auto a = RuntimeAdmin::from_json(*text))
+            admin_ = std::move(*a);
+    config_ = admin_.apply(file_);
+    config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
+    if (auto done = load_cookie(); !done)
+        return done;
+    db_epoch_ = random_u64();
+
+    auto kernel = io::McipsecNl::open();
+    if (!kernel)
+        return fail(kernel.error().code, "kernel module mcipsec: " + kernel.error().text + "; load it with modprobe mcipsec");
+    kernel_ = std::move(*kernel);
+    auto links = io::Links::open();
+    if (!links)
+        return tl::unexpected(links.error());
+    links_ = std::move(*links);
+    if (auto done = boot_gates(*kernel_, *links_, config_, true); !done)
+        return done;
+
+    auto routes = io::Routes::open();
+    auto route_links = io::Links::open();
+    if (!routes)
+        return tl::unexpected(routes.error());
+    if (!route_links)
+        return tl::unexpected(route_links.error());
+    routes_ = std::make_unique<RouteControl>(std::move(*routes), std::move(*route_links), log_);
+    routes_->configure(config_);
+    vrrp_ = std::make_unique<VrrpControl>(loop_, log_);
+    if (auto done = vrrp_->configure(config_.vrrp); !done)
+        return done;
+    write_fence_plan();
+
+    charon_ = std::make_unique<CharonControl>(loop_, log_, config_.system.charon_socket);
+    if (auto done = start_groups(); !done)
+        return done;
+    const bool first_boot = first_start_since_boot();
+    for (const auto &[address, peer] : config_.multi_chassis.peer)
+        if (auto done = start_peer(peer, first_boot); !done)
+            return fail(done.error().code, fmt::format("peer {}: {}", address.str(), done.error().text));
+
+    charon_->configure(plugin_groups());
+    charon_->on_up = [this](const io::PluginVersion &v) {
+        each_sync([&](SyncControl &s) { s.charon_up(v.epoch); });
+        check_members();
+    };
+    charon_->on_down = [this](const std::string &) {
+        acked_epoch_ = 0;
+        each_sync([](SyncControl &s) { s.charon_down(); });
+        check_members();
+    };
+    charon_->plugin().on_record = [this](io::PluginRecord &&r) {
+        newest_seq_ = std::max(newest_seq_, r.seq);
+        if (auto *g = find(r.group); g && g->sync)
+            g->sync->record(std::move(r));
+    };
+    charon_->plugin().on_log = [this](io::PluginLog &&l) {
+        io::LogRecord r;
+        r.event = io::event::kTunnel;
+        r.group = l.group;
+        for (const auto &[name, value] : l.fields) {
+            if (name == "text")
+                r.text = value;
+            std::string upper;
+            for (const char c : name)
+                upper += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+            r.extra.emplace_back(upper, value);
+        }
+        if (r.text.empty())
+            r.text = l.what;
+        r.reason = l.what;
+        log_.write(std::move(r));
+    };
+    charon_->plugin().on_held_expired = [this](const io::PluginHeldExpired &e) {
+        auto *g = find(e.group);
+        if (!g)
+            return;
+        g->held_expired += e.count;
+        g->held_until = loop_.now() + kHeldAlarm;
+        log_.write({.level = io::Level::Warning,
+                    .event = std::string(io::event::kAlarm),
+                    .text = fmt::format("tunnel-group {}: a packet left although record {} was not acknowledged in time", e.group, e.seq),
+                    .group = e.group});
+        protect(*g);
+    };
+    charon_->plugin().on_malformed = [this](const std::string &what) {
+        log_.write({.level = io::Level::Warning, .event = std::string(io::event::kCharon), .text = "malformed event of charon's plugin: " + what});
+    };
+
+    auto watch = io::LinkWatch::open(loop_, [this](const io::Link &l, bool removed) {
+        if (l.up && !removed)
+            links_up_.insert(l.name);
+        else
+            links_up_.erase(l.name);
+        if (l.kind == "vrf" && !removed)
+            (void)boot_gates(*kernel_, *links_, config_, false);
+        routes_->link_changed(l, removed);
+        check_members();
+    }, [this] { links_changed(); });
+    if (!watch)
+        return tl::unexpected(watch.error());
+    link_watch_ = std::move(*watch);
+    auto events = io::McipsecEvents::open(loop_, [this](const io::ModuleEvent &e) { module_event(e); }, [this] { check_members(); });
+    if (!events)
+        return tl::unexpected(events.error());
+    kernel_events_ = std::move(*events);
+
+    auto timer = loop_.add_timer([this](Time now) {
+        check_members();
+        for (auto &[id, g] : groups_)
+            protect(g);
+        (void)member_timer_.arm(now + kMemberInterval);
+    });
+    if (!timer)
+        return tl::unexpected(timer.error());
+    member_timer_ = std::move(*timer);
+    (void)member_timer_.arm(loop_.now() + kMemberInterval);
+
+    auto control = io::ControlServer::open(loop_, run_dir_ + "/control.sock",
+                                           [this](io::ControlServer::ClientId id, const io::ControlPeer &who, const io::Json &request) {
+                                               serve(id, who, request);
+                                           });
+    if (!control)
+        return tl::unexpected(control.error());
+    control_ = std::move(*control);
+    log_.listener = [this](const io::LogRecord &r) {
+        if (control_ && control_->subscribed())
+            control_->publish(io::Json::parse(event_packet(view_of(r))));
+    };
+    links_changed();
+    if (auto done = charon_->start(); !done)
+        return done;
+    check_members();
+    return {};
+}
+
+Expected<void> Engine::start_groups()
+{
+    SyncPeer none;
+    none.name = "local";
+    local_ = std::make_unique<SyncControl>(loop_, log_, *charon_, *kernel_, std::move(none), db_epoch_);
+    if (auto done = wire_sync(*local_); !done)
+        return done;
+    for (const auto &[id, tg] : config_.tunnel_group) {
+        auto &g = groups_[id];
+        g.id = id;
+        if (const auto *peer = config_.peer_of(id))
+            g.peer = peer->address;
+        group::RekeyPace pace;
+        pace.rate = tg.rekey.rate;
+        pace.jitter = tg.rekey.jitter;
+        pace.in_flight = tg.rekey.in_flight;
+        pace.retry = tg.rekey.retry;
+        g.pacer = group::RekeyPacer(pace, random_u64());
+        auto pacer = loop_.add_timer([this, id = id](Time) {
+            if (auto *group = find(id))
+                rekeys_due(*group);
+        }, io::Priority::Low);
+        auto sample = loop_.add_timer([this, id = id](Time) {
+            auto *group = find(id);
+            if (!group || !group->sync)
+                return;
+            group->sync->sample(id);
+            arm_sampling(*group);
+        }, io::Priority::Low);
+        if (!pacer)
+            return tl::unexpected(pacer.error());
+        if (!sample)
+            return tl::unexpected(sample.error());
+        g.pacer_timer = std::move(*pacer);
+        g.sample_timer = std::move(*sample);
+        if (g.peer.empty()) {
+            local_->add_group(fmt::format("local-{}", id), tg, {});
+            g.sync = local_.get();
+        }
+        set_gate(g);
+        routes_->set_state(id, g.state);
+        vrrp_->set_forwarding(id, false);
+    }
+    return {};
+}
+
+Expected<void> Engine::start_peer(const PeerConfig &peer, bool first_boot)
+{
+    auto text = io::read_secret_file(peer.authentication_key_file);
+    if (!text)
+        return tl::unexpected(text.error());
+    auto key = parse_auth_key({reinterpret_cast<const char *>(text->view().data()), text->size()});
+    if (!key)
+        return fail(key.error().code, peer.authentication_key_file + ": " + key.error().text);
+    auto keys = derive_keys(key->view(), peer.source_address, peer.address);
+
+    auto &p = peers_[peer.address];
+    if (peer.sync.configured) {
+        SyncPeer sp;
+        sp.local = peer.source_address;
+        sp.address = peer.address;
+        sp.name = peer.name.empty() ? peer.address.str() : peer.name;
+        sp.port = config_.multi_chassis.mcs_port;
+        sp.psk = std::move(keys.tls_psk);
+        sp.dscp = static_cast<std::uint8_t>(config_.multi_chassis.dscp);
+        sp.config = peer.sync;
+        sp.config.shutdown = sp.config.shutdown || peer.shutdown;
+        sp.detection = detection_time(peer.mc_ipsec);
+        p.sync = std::make_unique<SyncControl>(loop_, log_, *charon_, *kernel_, std::move(sp), db_epoch_);
+        if (auto done = wire_sync(*p.sync); !done)
+            return done;
+        for (const auto &[id, sg] : peer.sync.tunnel_group) {
+            auto *g = find(id);
+            if (!g || g->peer != peer.address)
+                continue;
+            p.sync->add_group(sg.sync_tag, config_.tunnel_group.at(id), config_digest(id));
+            g->sync = p.sync.get();
+        }
+    }
+    for (auto &[id, g] : groups_)
+        if (g.peer == peer.address && !g.sync) {        // elected, not synchronised
+            local_->add_group(fmt::format("local-{}", id), config_.tunnel_group.at(id), {});
+            g.sync = local_.get();
+        }
+
+    std::uint32_t lease = 0;
+    for (const auto &[id, g] : groups_)
+        if (g.peer == peer.address)
+            lease = lease_of(config_, id);
+    p.mimp = std::make_unique<PeerControl>(loop_, log_, *kernel_, cookie_, lease, peer, config_.multi_chassis);
+    auto &cb = p.mimp->callbacks;
+    cb.set_state = [this](const mimp::SetState &s) { set_state(s); };
+    cb.prepare_standby = [this](const mimp::HandoverPrepareStandby &h) {
+        if (auto *g = find(h.group)) {
+            g->prepare_waits = h.id;
+            try_prepared(*g);
+        }
+    };
+    cb.flip_and_export = [this](const mimp::HandoverFlipAndExport &h) { flip_and_export(h); };
+    cb.import_frozen = [this](const mimp::HandoverImport &h) { import_frozen(h); };
+    cb.handover_ended = [this](GroupId id, std::uint64_t h, std::optional<mimp::HandoverFailed> failed) { handover_ended(id, h, failed); };
+    cb.peer_changed = [this, address = peer.address] { peer_changed(address); };
+    cb.group_changed = [this](GroupId id) { group_changed(id); };
+    cb.restart_granted = [](Time) {};
+    cb.restart_denied = [] {};
+    return p.mimp->start(keys, mimp::Start{first_boot});
+}
+
+std::map<GroupId, io::PluginGroup> Engine::plugin_groups() const
+{
+    std::map<GroupId, io::PluginGroup> out;
+    for (const auto &[id, g] : groups_) {
+        io::PluginGroup pg;
+        pg.group = id;
+        pg.state = acting_master(g.state) ? io::CharonState::Active : io::CharonState::Passive;
+        if (const auto *peer = config_.peer_of(id))
+            pg.commit_limit_ms = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(peer->sync.output_commit_limit).count());
+        pg.addresses = config_.gateway_addresses(id);
+        for (const auto &[name, t] : config_.tunnel)
+            if (t.tunnel_group == id && std::find(pg.connections.begin(), pg.connections.end(), t.connection) == pg.connections.end())
+                pg.connections.push_back(t.connection);
+        out.emplace(id, std::move(pg));
+    }
+    return out;
+}
+
+void Engine::each_sync(const std::function<void(SyncControl &)> &f)
+{
+    if (local_)
+        f(*local_);
+    for (auto &[address, p] : peers_)
+        if (p.sync)
+            f(*p.sync);
+}
+
+// One charon, several sessions: what all of them have is acknowledged.
+void Engine::send_ack()
+{
+    if (!charon_->up())
+        return;
+    std::uint64_t seq = 0;
+    bool open = false;
+    each_sync([&](SyncControl &s) {
+        const auto &a = s.ack();
+        if (a.epoch != charon_->version().epoch || a.none_open)
+            return;
+        seq = open ? std::min(seq, a.seq) : a.seq;
+        open = true;
+    });
+    if (!open)
+        each_sync([&](SyncControl &s) { seq = std::max(seq, s.ack().epoch == charon_->version().epoch ? s.ack().seq : 0); });
+    if (acked_epoch_ == charon_->version().epoch && seq <= acked_seq_)
+        return;
+    acked_epoch_ = charon_->version().epoch;
+    acked_seq_ = seq;
+    charon_->plugin().ack(acked_epoch_, seq, [](Expected<void>) {});
+}
+
+// ---- what happens outside ----
+
+void Engine::links_changed()
+{
+    auto all = links_->dump();
+    if (!all)
+        return log_.text(io::Level::Error, "links: " + all.error().text);
+    links_up_.clear();
+    for (const auto &l : *all)
+        if (l.up)
+            links_up_.insert(l.name);
+    for (const auto &[id, g] : groups_)
+        routes_->set_state(id, g.state, true);
+    check_members();
+}
+
+void Engine::module_event(const io::ModuleEvent &e)
+{
+    auto *g = find(e.group);
+    if (!g)
+        return;
+    switch (e.event) {
+    case MCIPSEC_EVENT_SWITCHOVER: {
+        SwitchoverView v;
+        v.id = e.switchover_id;
+        v.tunnel_group = g->id;
+        v.state = "preparing";
+        g->switchover = v;
+        if (auto *p = peer_of(*g))
+            p->mimp->event(mimp::ForceSwitchover{g->id, e.switchover_id, (e.switchover_flags & MCIPSEC_SWO_IGNORE_PROTECTION) != 0});
+        break;
+    }
+    case MCIPSEC_EVENT_LEASE_EXPIRED:
+        log_.write({.level = io::Level::Warning,
+                    .event = std::string(io::event::kKernel),
+                    .text = fmt::format("tunnel-group {}: lease expired, the gate closed by itself", g->id),
+                    .group = g->id});
+        if (auto *p = peer_of(*g))
+            p->mimp->event(mimp::Stalled{});
+        [[fallthrough]];
+    case MCIPSEC_EVENT_LEASE_RENEWED:
+        // mcipsec-trackd may have changed routes and track files meanwhile.
+        routes_->set_state(g->id, g->state, true);
+        vrrp_->set_forwarding(g->id, acting_master(g->state), true);
+        break;
+    case MCIPSEC_EVENT_GROUP_DEL:
+        if (!stopping_) {
+            log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = fmt::format("tunnel-group {} was removed from the kernel module", g->id), .group = g->id});
+            (void)boot_gates(*kernel_, *links_, config_, false);
+            g->module_ok = false;
+            judge(*g);
+        }
+        break;
+    default: break;
+    }
+}
+
+void Engine::write_fence_plan()
+{
+    std::string text = "mcipsec-fence-plan 1\n";
+    for (const auto &t : vrrp_->fence_lines())
+        text += fmt::format("group {} track {} {}\n", t.group, t.path, t.value);
+    for (const auto &p : routes_->planned())
+        if (p.route.table)
+            text += fmt::format("group {} route {} table {} metric {} dev {}\n", p.group, p.route.destination.str(), p.route.table,
+                                p.route.metric, p.device.empty() ? "lo" : p.device);
+    text += "end\n";
+    if (auto done = io::write_file_atomic(run_dir_ + "/fence.plan", text); !done)
+        log_.text(io::Level::Error, "fence plan: " + done.error().text);
+}
+
+void Engine::save_admin()
+{
+    if (auto done = io::write_file_atomic(run_dir_ + "/admin.json", admin_.json(), 0600); !done)
+        log_.text(io::Level::Error, "admin states: " + done.error().text);
+}
+
+void Engine::serve(io::ControlServer::ClientId id, const io::ControlPeer &who, const io::Json &request)
+{
+    const auto answer = dispatch(*this, nlohmann::json::parse(request.dump()), who.privileged);
+    control_->reply(id, io::Json::parse(answer.dump()));
+    if (wants_events(answer))
+        control_->subscribe(id);
+}
+
+// ---- reload and stop ----
+
+// Carries a configuration that passed check_reload() into the running parts.
+void Engine::apply_config(const Config &next)
+{
+    const Config before = std::exchange(config_, next);
+    for (const auto &[id, tg] : config_.tunnel_group) {
+        auto *g = find(id);
+        if (!g)
+            continue;
+        group::RekeyPace pace;
+        pace.rate = tg.rekey.rate;
+        pace.jitter = tg.rekey.jitter;
+        pace.in_flight = tg.rekey.in_flight;
+        pace.retry = tg.rekey.retry;
+        if (!g->pacer.progress().running())
+            g->pacer = group::RekeyPacer(pace, random_u64());
+    }
+    if (auto done = boot_gates(*kernel_, *links_, config_, false); !done)
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = done.error().text});
+    routes_->configure(config_);
+    for (const auto &[id, g] : groups_)
+        routes_->set_state(id, g.state, true);
+    if (auto done = vrrp_->configure(config_.vrrp); !done)
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kVrrp), .text = done.error().text});
+    write_fence_plan();
+    charon_->configure(plugin_groups());
+    for (const auto &[address, peer] : config_.multi_chassis.peer) {
+        const auto it = peers_.find(address);
+        const auto old = before.multi_chassis.peer.find(address);
+        if (it == peers_.end() || old == before.multi_chassis.peer.end())
+            continue;
+        it->second.mimp->reconfigure(peer);
+        if (old->second.shutdown != peer.shutdown)
+            it->second.mimp->event(mimp::AdminChange{0, !peer.shutdown});
+        for (const auto &[id, g] : peer.mc_ipsec.tunnel_group)
+            if (const auto was = old->second.mc_ipsec.tunnel_group.find(id); was != old->second.mc_ipsec.tunnel_group.end() && was->second.shutdown != g.shutdown)
+                it->second.mimp->event(mimp::AdminChange{id, !g.shutdown});
+        const bool was_up = !old->second.sync.shutdown && !old->second.shutdown, is_up = !peer.sync.shutdown && !peer.shutdown;
+        if (it->second.sync && was_up != is_up)
+            it->second.sync->set_admin(is_up);
+    }
+    check_members();
+}
+
+Expected<std::vector<Change>> Engine::reload()
+{
+    (void)io::notify::reloading();
+    auto next = load_config(config_path_, "", run_dir_);
+    auto refuse = [&](const Error &e) -> Expected<std::vector<Change>> {
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kConfig), .text = "configuration not applied: " + e.text});
+        (void)io::notify::ready();
+        return tl::unexpected(e);
+    };
+    if (!next)
+        return refuse(next.error());
+    Config with_admin = admin_.apply(*next);
+    auto changes = check_reload(config_, with_admin);
+    if (!changes)
+        return refuse(changes.error());
+    file_ = std::move(*next);
+    apply_config(with_admin);
+    config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
+    log_.write({.level = io::Level::Notice, .event = std::string(io::event::kConfig), .text = fmt::format("configuration applied, {} changes", changes->size())});
+    (void)io::notify::ready();
+    return changes;
+}
+
+void Engine::shut_down()
+{
+    if (std::exchange(stopping_, true))
+        return;
+    (void)io::notify::stopping();
+    log_.write({.level = io::Level::Notice, .event = std::string(io::event::kStop), .text = "mcipsecd stops: mastership is given away"});
+    for (auto &[address, p] : peers_)
+        if (p.mimp)
+            p.mimp->event(mimp::AdminChange{0, false});
+    for (auto &[id, g] : groups_)
+        apply_state(g, Mastership::NotEligible, false, false, g.generation, "stopped");
+    auto timer = loop_.add_timer([this](Time) { loop_.stop(0); });
+    if (!timer)
+        return loop_.stop(0);
+    stop_timer_ = std::move(*timer);
+    (void)stop_timer_.arm(loop_.now() + kFarewell);
+}
+
+std::vector<LogEntryView> Engine::log(std::uint64_t after, std::size_t limit)
+{
+    std::vector<LogEntryView> out;
+    for (const auto &r : log_.tail(limit, after))
+        out.push_back(view_of(r));
+    return out;
+}
+
+}  // namespace mcipsec::app

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The agent: joins the cores with the adapters. One Group for each
+// tunnel-group, one PeerControl and one SyncControl for each multi-chassis
+// peer, one charon, one kernel module.
+//
+// Order of a mastership change (DESIGN "Three ways through the house"): kernel
+// gate, charon, routes, VRRP, rekeys, log. The gate is set synchronously inside
+// the core's action, so that nothing is announced that is not so yet (I2).
+// Threading: everything in the loop's thread.
+//
+// engine.cpp: start, stop, reload; engine_group.cpp: what a tunnel-group does;
+// engine_api.cpp: what the control socket asks.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "app/charon_control.hpp"
+#include "app/config.hpp"
+#include "app/control_dispatch.hpp"
+#include "app/peer_control.hpp"
+#include "app/route_control.hpp"
+#include "app/runtime_admin.hpp"
+#include "app/sync_control.hpp"
+#include "app/vrrp_control.hpp"
+#include "core/group/members.hpp"
+#include "core/group/rekey_pacer.hpp"
+#include "io/control_socket.hpp"
+
+namespace mcipsec::app {
+
+class Engine final : public AgentApi {
+public:
+    Engine(io::EventLoop &loop, io::Log &log, std::string config_path, std::string run_dir, Config file);
+    ~Engine() override;
+
+    Expected<void> start();
+    // Gives mastership away, closes the gates and stops the loop.
+    void shut_down();
+    Expected<std::vector<Change>> reload() override;
+
+    // AgentApi
+    std::vector<PeerView> peers() override;
+    std::vector<SyncView> sync() override;
+    std::vector<TunnelGroupView> tunnel_groups() override;
+    std::vector<TunnelView> tunnels(const std::string &name, std::size_t from, std::size_t limit) override;
+    Expected<std::vector<SaView>> sas(GroupId group, std::size_t from, std::size_t limit) override;
+    std::vector<VrrpView> vrrp() override;
+    std::vector<LogEntryView> log(std::uint64_t after, std::size_t limit) override;
+    std::vector<MetricView> stats() override;
+    std::string running_config() override;
+    Expected<void> admin_tunnel_group(GroupId group, bool shutdown) override;
+    Expected<void> admin_mda(GroupId group, const std::string &mda, bool shutdown) override;
+    Expected<void> admin_peer(const IpAddress &peer, bool shutdown) override;
+    Expected<void> admin_sync(const IpAddress &peer, bool shutdown) override;
+    Expected<void> admin_mc_ipsec(const IpAddress &peer, GroupId group, bool shutdown) override;
+    Expected<SwitchoverView> force_switchover(const SwitchoverRequest &request) override;
+    Expected<SwitchoverView> switchover_status(GroupId group) override;
+    Expected<void> clear_tunnel(const std::string &name) override;
+
+private:
+    struct Peer {
+        std::unique_ptr<PeerControl> mimp;
+        std::unique_ptr<SyncControl> sync;      // shares the key; nullptr: sync is not configured
+    };
+    struct Group {
+        GroupId id = 0;
+        IpAddress peer;                         // family 0: works alone
+        SyncControl *sync = nullptr;            // database of its SAs: the peer's, or the local one
+        Mastership state = Mastership::Discovery;
+        Generation generation = 0;
+        bool prepared = false;
+        bool gate_known = false;                // the kernel took the last state
+        bool module_ok = false;
+        group::MemberVerdict verdict;
+        bool verdict_known = false;
+        std::vector<group::MemberHealth> members;
+        mcs::act::ProtectionInputs inputs;
+        bool nominal = false;
+        std::vector<std::string> reasons;
+        Time held_until{};                      // output commit ran out: notReady so long
+        std::uint64_t held_expired = 0;
+        group::RekeyPacer pacer{{}, 1};
+        io::EventSource pacer_timer, sample_timer;
+        SwitchoverView switchover;
+        std::uint64_t prepare_waits = 0;        // hand-over that waits for imports
+        std::uint64_t frozen_have = 0, frozen_wait = 0;
+        std::int64_t changed_at = 0;
+        std::string changed_why = "started";
+    };
+
+    // engine.cpp
+    Expected<void> start_peer(const PeerConfig &peer, bool first_boot);
+    Expected<void> start_groups();
+    Expected<void> load_cookie();
+    void write_fence_plan();
+    void save_admin();
+    void apply_config(const Config &next);
+    void links_changed();
+    void module_event(const io::ModuleEvent &e);
+    void serve(io::ControlServer::ClientId id, const io::ControlPeer &who, const io::Json &request);
+    bool first_start_since_boot();
+    std::map<GroupId, io::PluginGroup> plugin_groups() const;
+    void each_sync(const std::function<void(SyncControl &)> &f);
+    void send_ack();
+
+    // engine_group.cpp
+    Group *find(GroupId id);
+    Peer *peer_of(const Group &g);
+    void set_state(const mimp::SetState &s);
+    void apply_state(Group &g, Mastership state, bool prepared, bool defer_routes, Generation generation, const std::string &why);
+    bool set_gate(Group &g);
+    void start_rekeys(Group &g);
+    void rekeys_due(Group &g);
+    void check_members();
+    void judge(Group &g);
+    void alone(Group &g);
+    void protect(Group &g);
+    void group_changed(GroupId id);
+    void peer_changed(const IpAddress &address);
+    void try_prepared(Group &g);
+    void flip_and_export(const mimp::HandoverFlipAndExport &h);
+    void import_frozen(const mimp::HandoverImport &h);
+    void handover_ended(GroupId id, std::uint64_t handover, const std::optional<mimp::HandoverFailed> &failed);
+    void arm_sampling(Group &g);
+    std::vector<mcs::ConfigItem> config_digest(GroupId id) const;
+    Expected<void> wire_sync(SyncControl &s);
+
+    // engine_api.cpp
+    PeerGroupView group_row(const Group &g, const PeerConfig &pc, const mimp::GroupView *v) const;
+    Expected<void> admin_changed(Expected<void> set);
+
+    io::EventLoop &loop_;
+    io::Log &log_;
+    std::string config_path_, run_dir_;
+    Config file_;           // as read
+    Config config_;         // with the admin overrides
+    RuntimeAdmin admin_;
+    std::int64_t config_read_at_ = 0;
+    io::Cookie cookie_{};
+    std::uint64_t db_epoch_ = 0;
+
+    std::optional<io::McipsecNl> kernel_;
+    std::unique_ptr<io::McipsecEvents> kernel_events_;
+    std::optional<io::Links> links_;
+    std::unique_ptr<io::LinkWatch> link_watch_;
+    std::set<std::string> links_up_;
+    std::unique_ptr<CharonControl> charon_;
+    std::unique_ptr<RouteControl> routes_;
+    std::unique_ptr<VrrpControl> vrrp_;
+    std::unique_ptr<io::ControlServer> control_;
+    std::map<IpAddress, Peer> peers_;
+    std::unique_ptr<SyncControl> local_;        // groups without sync
+    std::map<GroupId, Group> groups_;
+    io::EventSource member_timer_, stop_timer_;
+    bool stopping_ = false;
+    std::uint64_t acked_epoch_ = 0, acked_seq_ = 0, newest_seq_ = 0;
+};
+
+}  // namespace mcipsec::app

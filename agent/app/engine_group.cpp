@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "app/engine.hpp"
+#include "app/gate_boot.hpp"
+#include "app/record_info.hpp"
+#include "core/crypto.hpp"
+
+namespace mcipsec::app {
+
+namespace {
+
+constexpr Duration kHeldAlarm = 10s;    // notReady after an output commit that ran out
+
+std::string state_reason(const mimp::SetState &s)
+{
+    std::string text(mimp::to_string(s.reason));
+    if (s.reason == mimp::Reason::Election && s.step)
+        text += fmt::format(" (step {})", s.step);
+    return text;
+}
+
+std::int64_t unix_now() { return std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count(); }
+
+}  // namespace
+
+Engine::Group *Engine::find(GroupId id)
+{
+    const auto it = groups_.find(id);
+    return it == groups_.end() ? nullptr : &it->second;
+}
+
+Engine::Peer *Engine::peer_of(const Group &g)
+{
+    const auto it = peers_.find(g.peer);
+    return it == peers_.end() || !it->second.mimp ? nullptr : &it->second;     // not started yet: nobody to tell
+}
+
+// ---- mastership ----
+
+void Engine::set_state(const mimp::SetState &s)
+{
+    if (auto *g = find(s.group))
+        apply_state(*g, s.new_state, s.prepared, s.defer_routes, s.generation, state_reason(s));
+}
+
+bool Engine::set_gate(Group &g)
+{
+    // A lease that ran out stays out until the next state is set: the peer may
+    // have taken over meanwhile.
+    const std::uint32_t flags = MCIPSEC_F_STICKY_LEASE | (g.prepared ? MCIPSEC_F_PREPARED : 0u) | (g.nominal ? MCIPSEC_F_NOMINAL : 0u);
+    const io::StateChange change{g.id, g.state, flags, g.generation};
+    auto done = kernel_->state_set(cookie_, std::span(&change, 1));
+    if (!done && g.gate_known)
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "gate: " + done.error().text, .group = g.id});
+    g.gate_known = done.has_value();
+    g.module_ok = done.has_value();
+    return g.gate_known;
+}
+
+void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_routes, Generation generation, const std::string &why)
+{
+    const Mastership old = g.state;
+    const bool was_acting = acting_master(old), acting = acting_master(state);
+    g.state = state;
+    g.prepared = prepared;
+    g.generation = generation;
+    if (old != state) {
+        g.changed_at = unix_now();
+        g.changed_why = why;
+    }
+    if (!acting && g.nominal && was_acting)
+        g.nominal = false;
+
+    set_gate(g);
+    const auto charon_state = acting ? io::CharonState::Active : io::CharonState::Passive;
+    if (charon_->state(g.id) != charon_state)
+        charon_->set_state(g.id, charon_state);
+    if (!defer_routes) {
+        routes_->set_state(g.id, state);
+        vrrp_->set_forwarding(g.id, acting);
+        if (g.sync) {
+            const auto *p = peer_of(g);
+            g.sync->set_role(g.id, state, false, generation);
+            if (p)
+                group_changed(g.id);
+        }
+    }
+    if (acting && !was_acting)
+        start_rekeys(g);
+    if (!acting)
+        g.pacer.cancel();
+    if (old != state)
+        log_.write({.level = io::Level::Notice,
+                    .event = std::string(io::event::kMastership),
+                    .text = fmt::format("tunnel-group {}: {} to {}: {}", g.id, to_string(old), to_string(state), why),
+                    .group = g.id,
+                    .old_state = std::string(to_string(old)),
+                    .new_state = std::string(to_string(state)),
+                    .reason = why});
+    arm_sampling(g);
+    protect(g);
+}
+
+void Engine::alone(Group &g)
+{
+    if (!g.peer.empty() || stopping_)
+        return;
+    const auto wanted = g.verdict.oper_up ? Mastership::Eligible : Mastership::NotEligible;
+    if (wanted != g.state || !g.gate_known)
+        apply_state(g, wanted, false, false, g.generation, g.verdict.oper_up ? "works alone" : g.verdict.reason);
+}
+
+// ---- rekeys after a takeover ----
+
+void Engine::start_rekeys(Group &g)
+{
+    if (!g.sync)
+        return;
+    const auto urgent = g.sync->takeover(g.id);
+    std::vector<Bytes> children;
+    if (const auto *tag = g.sync->tag_of(g.id))
+        g.sync->session().for_each(*tag, [&](const mcs::Entry &e) {
+            if (e.key.kind == mcs::Kind::ChildSa && e.status == mcs::LocalStatus::Installed) {
+                const auto v = e.key.view();
+                children.emplace_back(v.begin(), v.end());
+            }
+        });
+    if (children.empty())
+        return;
+    // A CHILD_SA key begins with the inbound SPI; what needs it most goes first.
+    std::set<std::uint32_t> first;
+    for (const auto &n : urgent)
+        first.insert(n.id.spi);
+    std::stable_partition(children.begin(), children.end(), [&](const Bytes &key) {
+        std::uint32_t spi = 0;
+        std::memcpy(&spi, key.data(), sizeof spi);
+        return first.contains(spi);
+    });
+    log_.write({.level = io::Level::Notice,
+                .event = std::string(io::event::kSwitchover),
+                .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey", g.id, children.size()),
+                .group = g.id});
+    g.pacer.start(std::move(children), loop_.now());
+    rekeys_due(g);
+}
+
+void Engine::rekeys_due(Group &g)
+{
+    for (auto &key : g.pacer.due(loop_.now()))
+        charon_->plugin().rekey(g.id, key, [this, id = g.id, key](Expected<io::RekeyResult> r) {
+            auto *group = find(id);
+            if (!group)
+                return;
+            if (r && *r == io::RekeyResult::Missing)
+                group->pacer.missing(key);
+            else if (!r || *r != io::RekeyResult::Queued)
+                group->pacer.busy(key, loop_.now());
+            (void)group->pacer_timer.arm(group->pacer.deadline());
+        });
+    (void)g.pacer_timer.arm(g.pacer.deadline());
+}
+
+// ---- members ----
+
+void Engine::check_members()
+{
+    for (auto &[id, g] : groups_)
+        judge(g);
+}
+
+void Engine::judge(Group &g)
+{
+    const auto tg = config_.tunnel_group.find(g.id);
+    if (tg == config_.tunnel_group.end())
+        return;
+    if (!g.module_ok || !g.gate_known)
+        set_gate(g);
+    bool interfaces = true;
+    std::string down;
+    for (const auto &[name, t] : config_.tunnel)
+        if (t.tunnel_group == g.id && !t.interface.empty() && !links_up_.contains(t.interface))
+            interfaces = false;
+    g.members.clear();
+    for (const auto &name : tg->second.mda) {
+        group::MemberHealth m;
+        m.name = name;
+        if (const auto c = config_.mda.find(name); c != config_.mda.end())
+            m.admin_up = !c->second.shutdown;
+        m.charon = charon_->up();
+        m.module = g.module_ok;
+        m.interfaces = interfaces;
+        g.members.push_back(std::move(m));
+    }
+    auto verdict = group::judge(g.members, tg->second.active_mda_number, !tg->second.shutdown);
+    const bool changed = !g.verdict_known || verdict.oper_up != g.verdict.oper_up || verdict.active != g.verdict.active;
+    if (changed)
+        log_.write({.level = io::Level::Notice,
+                    .event = std::string(io::event::kMember),
+                    .text = fmt::format("tunnel-group {}: operationally {}, {} active{}{}", g.id, verdict.oper_up ? "up" : "down", verdict.active,
+                                        verdict.reason.empty() ? "" : ": ", verdict.reason),
+                    .group = g.id,
+                    .reason = verdict.reason});
+    g.verdict = std::move(verdict);
+    g.verdict_known = true;
+    if (changed)
+        if (auto *p = peer_of(g))
+            p->mimp->event(mimp::OperChange{g.id, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)});
+    alone(g);
+}
+
+// ---- protection status ----
+
+void Engine::protect(Group &g)
+{
+    std::vector<std::string> reasons;
+    const auto *p = peer_of(g);
+    if (!p) {
+        reasons.emplace_back("no multi-chassis peer");
+    } else {
+        const auto snapshot = p->mimp->snapshot();
+        const auto view = std::find_if(snapshot.groups.begin(), snapshot.groups.end(), [&](const auto &v) { return v.config.id == g.id; });
+        const bool reached = view != snapshot.groups.end() && view->peer_reached;
+        if (!reached)
+            reasons.emplace_back("peer not reached");
+        else if (acting_master(g.state) && view->peer.state != Mastership::Standby)
+            reasons.emplace_back("no standby");
+        else if (!acting_master(g.state) && (g.state != Mastership::Standby || !view->peer.acting))
+            reasons.emplace_back(g.state == Mastership::Standby ? "no master" : fmt::format("this chassis is {}", to_string(g.state)));
+        if (!p->sync)
+            reasons.emplace_back("synchronisation is not configured");
+        else if (!g.inputs.in_sync)
+            reasons.emplace_back("peer outOfSync");
+        if (g.inputs.pending + g.inputs.peer_pending)
+            reasons.push_back(fmt::format("{} entries pending", g.inputs.pending + g.inputs.peer_pending));
+        if (g.inputs.await_conf + g.inputs.peer_await_conf)
+            reasons.push_back(fmt::format("{} entries await-conf", g.inputs.await_conf + g.inputs.peer_await_conf));
+        if (g.inputs.failed + g.inputs.peer_failed)
+            reasons.push_back(fmt::format("{} entries failed", g.inputs.failed + g.inputs.peer_failed));
+        if (loop_.now() < g.held_until)
+            reasons.emplace_back("held output timed out");
+    }
+    const bool nominal = reasons.empty();
+    if (nominal == g.nominal && reasons == g.reasons)
+        return;
+    const bool turned = nominal != g.nominal;
+    g.nominal = nominal;
+    g.reasons = reasons;
+    std::string text;
+    for (const auto &r : reasons)
+        text += (text.empty() ? "" : ", ") + r;
+    if (turned) {
+        set_gate(g);
+        log_.write({.level = io::Level::Notice,
+                    .event = std::string(io::event::kProtection),
+                    .text = fmt::format("tunnel-group {}: protection status {}{}{}", g.id, nominal ? "nominal" : "notReady", text.empty() ? "" : ": ", text),
+                    .group = g.id,
+                    .old_state = nominal ? "notReady" : "nominal",
+                    .new_state = nominal ? "nominal" : "notReady",
+                    .reason = text});
+    }
+    if (auto *peer = peer_of(g)) {
+        peer->mimp->event(mimp::ProtectionChange{g.id, nominal, text});
+        if (g.sync)
+            g.sync->set_reasons(g.id, reasons);
+    }
+}
+
+// The peer's advertisement of a group: MCS must know who is acting.
+void Engine::group_changed(GroupId id)
+{
+    auto *g = find(id);
+    auto *p = g ? peer_of(*g) : nullptr;
+    if (!p)
+        return;
+    const auto snapshot = p->mimp->snapshot();
+    for (const auto &v : snapshot.groups) {
+        if (v.config.id != id)
+            continue;
+        // An old master in the middle of a hand-over does not act any more, but
+        // its last records and its frozen state are still its own.
+        const bool hands_over = v.peer.phase == mimp::Phase::Flipped || v.peer.phase == mimp::Phase::Commit;
+        if (g->sync)
+            g->sync->set_role(id, g->state, v.peer_known && v.peer_reached && (v.peer.acting || hands_over) && !acting_master(g->state),
+                              g->generation);
+    }
+    protect(*g);
+}
+
+void Engine::peer_changed(const IpAddress &address)
+{
+    const auto it = peers_.find(address);
+    if (it == peers_.end() || !it->second.mimp)
+        return;
+    const auto snapshot = it->second.mimp->snapshot();
+    if (it->second.sync)
+        it->second.sync->set_mimp(snapshot.epoch, snapshot.peer_epoch);
+    for (auto &[id, g] : groups_)
+        if (g.peer == address)
+            group_changed(id);
+}
+
+// ---- hand-over ----
+
+void Engine::try_prepared(Group &g)
+{
+    auto *p = peer_of(g);
+    if (!g.prepare_waits || !p || !g.sync)
+        return;
+    const auto *tag = g.sync->tag_of(g.id);
+    const auto status = tag ? g.sync->session().group_status(*tag) : std::nullopt;
+    if (!status || status->local.installing || status->local.await_conf || status->local.failed)
+        return;
+    p->mimp->event(mimp::HandoverPrepared{g.id, std::exchange(g.prepare_waits, 0)});
+}
+
+void Engine::flip_and_export(const mimp::HandoverFlipAndExport &h)
+{
+    auto *g = find(h.group);
+    if (!g || !g->sync)
+        return;
+    // The gate is shut; charon's answer says that its last records are out.
+    charon_->set_state(h.group, io::CharonState::Passive, [this, h](Expected<void>) {
+        auto *group = find(h.group);
+        if (!group || !group->sync)
+            return;
+        if (auto done = group->sync->send_frozen(h.group, h.id); !done)
+            log_.write({.level = io::Level::Error,
+                        .event = std::string(io::event::kSwitchover),
+                        .text = fmt::format("tunnel-group {}: export: {}", h.group, done.error().text),
+                        .group = h.group});
+    });
+}
+
+void Engine::import_frozen(const mimp::HandoverImport &h)
+{
+    auto *g = find(h.group);
+    auto *p = g ? peer_of(*g) : nullptr;
+    if (!p)
+        return;
+    if (g->frozen_have == h.id)
+        p->mimp->event(mimp::HandoverImported{h.group, h.id});
+    else
+        g->frozen_wait = h.id;
+}
+
+void Engine::handover_ended(GroupId id, std::uint64_t handover, const std::optional<mimp::HandoverFailed> &failed)
+{
+    auto *g = find(id);
+    if (!g)
+        return;
+    g->switchover.id = handover;
+    g->switchover.tunnel_group = id;
+    g->switchover.state = failed ? "failed" : "done";
+    g->switchover.reason = failed ? std::string(mimp::to_string(failed->why)) : "";
+    log_.write({.level = failed ? io::Level::Warning : io::Level::Notice,
+                .event = std::string(io::event::kSwitchover),
+                .text = failed ? fmt::format("tunnel-group {}: switchover failed: {}", id, g->switchover.reason)
+                               : fmt::format("tunnel-group {}: switchover done", id),
+                .group = id,
+                .reason = g->switchover.reason});
+}
+
+// ---- sequence state ----
+
+void Engine::arm_sampling(Group &g)
+{
+    const auto tg = config_.tunnel_group.find(g.id);
+    const bool wanted = g.sync && g.sync->has_peer() && (acting_master(g.state) || g.state == Mastership::Standby);
+    (void)g.sample_timer.arm(wanted && tg != config_.tunnel_group.end() ? loop_.now() + tg->second.sequence.interval : kNever);
+}
+
+std::vector<mcs::ConfigItem> Engine::config_digest(GroupId id) const
+{
+    std::string addresses, tunnels;
+    for (const auto &a : config_.gateway_addresses(id))
+        addresses += a.str() + "\n";
+    for (const auto &[name, t] : config_.tunnel) {
+        if (t.tunnel_group != id)
+            continue;
+        tunnels += name + " " + t.connection;
+        for (const auto &r : t.static_route)
+            tunnels += " " + r.str();
+        tunnels += "\n";
+    }
+    auto digest = [](const std::string &text) {
+        const auto d = sha256({reinterpret_cast<const std::uint8_t *>(text.data()), text.size()});
+        return Bytes(d.begin(), d.end());
+    };
+    return {{"local-gateway-address", digest(addresses)}, {"tunnels", digest(tunnels)}};
+}
+
+Expected<void> Engine::wire_sync(SyncControl &s)
+{
+    s.callbacks.protection = [this](GroupId id, const mcs::act::ProtectionInputs &inputs) {
+        if (auto *g = find(id)) {
+            g->inputs = inputs;
+            protect(*g);
+            try_prepared(*g);
+        }
+    };
+    s.callbacks.frozen_applied = [this](GroupId id, std::uint64_t handover) {
+        auto *g = find(id);
+        auto *p = g ? peer_of(*g) : nullptr;
+        if (!p)
+            return;
+        g->frozen_have = handover;
+        if (std::exchange(g->frozen_wait, 0) == handover)
+            p->mimp->event(mimp::HandoverImported{id, handover});
+    };
+    s.callbacks.frozen_acked = [this](GroupId id, std::uint64_t handover) {
+        auto *g = find(id);
+        if (auto *p = g ? peer_of(*g) : nullptr)
+            p->mimp->event(mimp::HandoverExported{id, handover});
+    };
+    s.callbacks.ack_changed = [this] { send_ack(); };
+    s.callbacks.child_changed = [this](GroupId id, const Bytes &key, bool upsert) {
+        auto *g = find(id);
+        if (!g || upsert)
+            return;
+        g->pacer.finished(key);
+        (void)g->pacer_timer.arm(g->pacer.deadline());
+    };
+    return s.start();
+}
+
+}  // namespace mcipsec::app

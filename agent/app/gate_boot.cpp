@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "app/gate_boot.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace mcipsec::app {
+
+std::uint32_t lease_of(const Config &config, GroupId group)
+{
+    const auto *peer = config.peer_of(group);
+    if (!peer)
+        return 0;
+    std::uint32_t id = 1;
+    for (const auto &[address, p] : config.multi_chassis.peer) {
+        if (address == peer->address)
+            return id;
+        ++id;
+    }
+    return 0;
+}
+
+namespace {
+
+Expected<std::uint32_t> vrf_ifindex(io::Links &links, const std::string &vrf)
+{
+    if (vrf.empty())
+        return 0u;
+    auto link = links.by_name(vrf);
+    if (!link)
+        return fail(link.error().code, fmt::format("VRF '{}': {}", vrf, link.error().text));
+    return link->ifindex;
+}
+
+void add_unique(std::vector<io::GateAddress> &to, const io::GateAddress &a)
+{
+    if (std::find(to.begin(), to.end(), a) == to.end())
+        to.push_back(a);
+}
+
+}  // namespace
+
+Expected<io::GroupConfig> gate_config(const Config &config, GroupId group, io::Links &links)
+{
+    io::GroupConfig g;
+    g.id = group;
+    g.lease_id = lease_of(config, group);
+    for (const auto &[name, pub] : config.publics) {
+        if (pub.tunnel_group != group)
+            continue;
+        // Before its VRF exists an address is closed in the main table, which is
+        // closed, too; the agent says it again when the VRF comes.
+        const auto vrf = vrf_ifindex(links, pub.vrf);
+        for (const auto &a : pub.local_gateway_address)
+            add_unique(g.addresses, {a, vrf.value_or(0)});
+        for (const auto *list : {&pub.static_redundant_next_hop, &pub.dynamic_redundant_next_hop})
+            for (const auto &a : *list)
+                if (vrf)
+                    add_unique(g.public_nexthops, {a, *vrf});
+    }
+    for (const auto &[name, priv] : config.privates) {
+        if (priv.tunnel_group != group)
+            continue;
+        const auto vrf = vrf_ifindex(links, priv.vrf);
+        if (!vrf)
+            continue;   // no shunting until the VRF is there: closed, not wrong
+        for (const auto *list : {&priv.static_redundant_next_hop, &priv.dynamic_redundant_next_hop})
+            for (const auto &a : *list)
+                add_unique(g.private_nexthops, {a, *vrf});
+    }
+    return g;
+}
+
+Expected<void> boot_gates(io::McipsecNl &kernel, io::Links &links, const Config &config, bool prune)
+{
+    for (const auto &[id, tg] : config.tunnel_group) {
+        auto g = gate_config(config, id, links);
+        if (!g)
+            return tl::unexpected(g.error());
+        auto made = kernel.group_new(*g);
+        if (!made && made.error().code == -EEXIST)
+            made = kernel.group_replace(*g);
+        if (!made)
+            return fail(made.error().code, fmt::format("tunnel-group {}: {}", id, made.error().text));
+    }
+    if (!prune)
+        return {};
+    auto have = kernel.group_dump();
+    if (!have)
+        return tl::unexpected(have.error());
+    for (const auto &g : *have)
+        if (!config.tunnel_group.contains(g.id))
+            if (auto gone = kernel.group_del(g.id); !gone)
+                return gone;
+    return {};
+}
+
+}  // namespace mcipsec::app

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Every configured tunnel-group in the kernel module, in discovery: what the
+// boot unit does before charon starts (I1), and what the agent makes sure of
+// when it starts. Groups that exist keep their state; their addresses and
+// next-hops follow the configuration.
+#pragma once
+
+#include "app/config.hpp"
+#include "io/mcipsec_nl.hpp"
+#include "io/routes.hpp"
+
+namespace mcipsec::app {
+
+// Leases are numbered by the position of the peer in the configuration; 0: no peer, no lease.
+std::uint32_t lease_of(const Config &config, GroupId group);
+Expected<io::GroupConfig> gate_config(const Config &config, GroupId group, io::Links &links);
+
+// Creates or updates all groups of the configuration. Groups of the module that
+// the configuration does not name are removed if `prune`.
+Expected<void> boot_gates(io::McipsecNl &kernel, io::Links &links, const Config &config, bool prune);
+
+}  // namespace mcipsec::app

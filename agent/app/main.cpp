@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// mcipsecd: reads the configuration, then either checks it (-t), closes the
+// kernel gates for boot (--gate), or runs the agent until SIGTERM.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "app/config_check.hpp"
+#include "app/engine.hpp"
+#include "app/gate_boot.hpp"
+#include "io/notify.hpp"
+
+namespace {
+
+using namespace mcipsec;
+
+constexpr std::size_t kSecureHeap = 64u << 20;      // records of about 30,000 tunnels; then the plain heap
+constexpr std::size_t kSecureMin = 64;
+
+int complain(const Error &error)
+{
+    fmt::print(stderr, "{}\n", error.text);
+    return 1;
+}
+
+// I8: no core dump, no ptrace by others, keys on a heap that is not swapped.
+void protect_secrets()
+{
+    const rlimit none{0, 0};
+    (void)::setrlimit(RLIMIT_CORE, &none);
+    (void)::prctl(PR_SET_DUMPABLE, 0);
+    (void)::CRYPTO_secure_malloc_init(kSecureHeap, kSecureMin);
+}
+
+int close_gates(const app::Config &config)
+{
+    auto kernel = io::McipsecNl::open();
+    if (!kernel)
+        return complain({kernel.error().code, "kernel module mcipsec: " + kernel.error().text + "; load it with modprobe mcipsec"});
+    auto links = io::Links::open();
+    if (!links)
+        return complain(links.error());
+    if (auto done = app::boot_gates(*kernel, *links, config, false); !done)
+        return complain(done.error());
+    fmt::print("{} tunnel-groups, all in discovery or as they were\n", config.tunnel_group.size());
+    return 0;
+}
+
+int run(const std::string &path, const std::string &run_dir, app::Config config)
+{
+    protect_secrets();
+    io::Log log(config.system.log_entries);
+    auto loop = io::EventLoop::create();
+    if (!loop)
+        return complain(loop.error());
+    (*loop)->on_exception = [&](std::string_view what) {
+        log.write({.level = io::Level::Error, .event = std::string(io::event::kAlarm), .text = fmt::format("a callback failed: {}", what)});
+    };
+    app::Engine engine(**loop, log, path, run_dir, std::move(config));
+    auto stop = [&] { engine.shut_down(); };
+    auto term = (*loop)->add_signal(SIGTERM, stop), interrupt = (*loop)->add_signal(SIGINT, stop);
+    auto hup = (*loop)->add_signal(SIGHUP, [&] { (void)engine.reload(); });     // logs by itself
+    if (!term || !interrupt || !hup)
+        return complain(!term ? term.error() : !interrupt ? interrupt.error() : hup.error());
+    if (auto done = engine.start(); !done)
+        return complain(done.error());
+    (void)(*loop)->enable_watchdog();
+    log.write({.level = io::Level::Notice, .event = std::string(io::event::kStart), .text = "mcipsecd runs"});
+    (void)io::notify::ready();
+    const auto code = (*loop)->run();
+    if (!code)
+        return complain(code.error());
+    return *code;
+}
+
+}  // namespace
+
+int main(int argc, char **argv)
+{
+    CLI::App args{"Agent of multi-chassis IPsec: elects the master, synchronises SAs, moves traffic", "mcipsecd"};
+    std::string path = app::kDefaultConfigFile, run_dir;
+    bool test = false, foreground = false, gate = false;
+    args.add_option("-c,--config", path, "configuration file; conf.d/*.toml beside it is read, too")->capture_default_str();
+    args.add_option("--run-dir", run_dir, "state and sockets (default: system.run-dir of the configuration)");
+    args.add_flag("-t,--test", test, "check the configuration and exit");
+    args.add_flag("-f,--foreground", foreground, "stay in the foreground (it always does; for habit's sake)");
+    args.add_flag("--gate", gate, "create every tunnel-group in the kernel module in discovery and exit (boot unit)");
+    try {
+        args.parse(argc, argv);
+    } catch (const CLI::ParseError &e) {
+        return args.exit(e) == 0 ? 0 : 2;
+    }
+    auto config = app::load_config(path, "", run_dir);
+    if (!config)
+        return complain(config.error());
+    const auto daemons = app::check_daemon_files(*config);
+    for (const auto &w : config->warnings)
+        fmt::print(stderr, "warning: {}\n", w);
+    for (const auto &w : daemons.warnings)
+        fmt::print(stderr, "warning: {}\n", w);
+    for (const auto &e : daemons.errors)
+        fmt::print(stderr, "{}\n", e);
+    if (!daemons.errors.empty())
+        return 1;
+    if (test) {
+        fmt::print("{}: configuration is valid\n", path);
+        return 0;
+    }
+    if (gate)
+        return close_gates(*config);
+    const auto effective = config->system.run_dir;
+    return run(path, effective, std::move(*config));
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "app/record_info.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <cerrno>
+#include <charconv>
+
+namespace mcipsec::app {
+
+std::string info_text(const io::Info &info)
+{
+    std::string out;
+    for (const auto &[name, value] : info) {
+        out += name + '=';
+        for (const char c : value)
+            out += c == '\n' ? ' ' : c;
+        out += '\n';
+    }
+    return out;
+}
+
+std::map<std::string, std::string> info_fields(std::string_view text)
+{
+    std::map<std::string, std::string> out;
+    while (!text.empty()) {
+        const auto end = text.find('\n');
+        const auto line = text.substr(0, end);
+        if (const auto eq = line.find('='); eq != std::string_view::npos)
+            out.emplace(line.substr(0, eq), line.substr(eq + 1));
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    }
+    return out;
+}
+
+namespace {
+
+Expected<mcipsec_seq> kernel_sa(const std::map<std::string, std::string> &fields, const char *spi_field, const char *address_field, bool out)
+{
+    const auto spi = fields.find(spi_field), address = fields.find(address_field), protocol = fields.find("protocol");
+    if (spi == fields.end() || address == fields.end())
+        return fail(-EPROTO, std::string("record info has no ") + (spi == fields.end() ? spi_field : address_field));
+    const auto parsed = IpAddress::parse(address->second);
+    if (!parsed)
+        return tl::unexpected(parsed.error());
+    std::uint32_t number = 0;
+    const auto &text = spi->second;
+    if (const auto r = std::from_chars(text.data(), text.data() + text.size(), number, 16);
+        r.ec != std::errc{} || r.ptr != text.data() + text.size())
+        return fail(-EPROTO, "record info has SPI '" + text + "', 8 hex digits are expected");
+    mcipsec_seq sa{};
+    sa.spi = htonl(number);
+    sa.proto = protocol != fields.end() && protocol->second == "ah" ? IPPROTO_AH : IPPROTO_ESP;
+    sa.family = parsed->family == 4 ? AF_INET : AF_INET6;
+    sa.flags = out ? MCIPSEC_SEQ_F_OUT : 0;
+    const auto esn = fields.find("esn");
+    if (esn != fields.end() && (esn->second == "yes" || esn->second == "1"))
+        sa.flags |= MCIPSEC_SEQ_F_ESN;
+    std::memcpy(sa.daddr, parsed->bytes.data(), sizeof sa.daddr);
+    return sa;
+}
+
+}  // namespace
+
+Expected<ChildSas> child_sas(const std::map<std::string, std::string> &fields)
+{
+    const auto in = kernel_sa(fields, "spi-in", "local", false);
+    if (!in)
+        return tl::unexpected(in.error());
+    const auto out = kernel_sa(fields, "spi-out", "remote", true);
+    if (!out)
+        return tl::unexpected(out.error());
+    return ChildSas{*in, *out};
+}
+
+}  // namespace mcipsec::app

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The readable part of a record (`info` of mcipsec-record): carried by MCS as
+// text of lines "name=value", read for show, for the log and to find the two
+// kernel SAs of a CHILD_SA. Never keys. Pure.
+#pragma once
+
+#include <linux/mcipsec.h>
+
+#include <array>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "core/types.hpp"
+#include "io/plugin_client.hpp"
+
+namespace mcipsec::app {
+
+std::string info_text(const io::Info &info);
+std::map<std::string, std::string> info_fields(std::string_view text);
+
+// The inbound and the outbound SA of a CHILD_SA as the kernel module names
+// them, sequence numbers zero. Error: a field is missing or malformed.
+struct ChildSas {
+    mcipsec_seq in{}, out{};
+};
+Expected<ChildSas> child_sas(const std::map<std::string, std::string> &fields);
+
+}  // namespace mcipsec::app

@@ -1,0 +1,571 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "app/sync_control.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "app/record_info.hpp"
+#include "io/files.hpp"
+
+namespace mcipsec::app {
+
+namespace {
+
+template <typename... F>
+struct Overloaded : F... {
+    using F::operator()...;
+};
+template <typename... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+mcs::Config core_config(const SyncConfig &c, std::uint64_t db_epoch)
+{
+    mcs::Config out;
+    out.db_epoch = db_epoch;
+    out.window_entries = c.window;
+    out.audit_interval = c.audit_interval;
+    return out;
+}
+
+Expected<mcs::Key> core_key(io::EntryKind kind, const Bytes &bytes)
+{
+    return mcs::Key::make(kind == io::EntryKind::Ike ? mcs::Kind::IkeSa : mcs::Kind::ChildSa, bytes);
+}
+
+io::EntryKind plugin_kind(const mcs::Key &key)
+{
+    return key.kind == mcs::Kind::IkeSa ? io::EntryKind::Ike : io::EntryKind::Child;
+}
+
+Bytes plain(const mcs::Key &key)
+{
+    const auto v = key.view();
+    return {v.begin(), v.end()};
+}
+
+SeqParams seq_params(const SequenceConfig &c, Duration detection)
+{
+    SeqParams p;
+    p.sample_interval = c.interval;
+    p.detection = detection;
+    p.send_time = c.hold;
+    p.assumed_peak_pps = static_cast<double>(c.peak_rate);
+    p.strict_replay = c.strict_replay;
+    return p;
+}
+
+}  // namespace
+
+SyncControl::SyncControl(io::EventLoop &loop, io::Log &log, CharonControl &charon, io::McipsecNl &kernel, SyncPeer peer,
+                         std::uint64_t db_epoch)
+    : loop_(loop), log_(log), charon_(charon), kernel_(kernel), peer_(std::move(peer)), session_(core_config(peer_.config, db_epoch))
+{
+}
+
+SyncControl::~SyncControl() { *alive_ = false; }
+
+Expected<void> SyncControl::start()
+{
+    auto timer = loop_.add_timer([this](Time) { step(mcs::ev::Timer{}); });
+    auto reconnect = loop_.add_timer([this](Time) { connect(); });
+    if (!timer)
+        return tl::unexpected(timer.error());
+    if (!reconnect)
+        return tl::unexpected(reconnect.error());
+    timer_ = std::move(*timer);
+    reconnect_ = std::move(*reconnect);
+    if (!has_peer())
+        return {};
+    io::TlsConfig c;
+    c.local = peer_.local;
+    c.peer = peer_.address;
+    c.port = peer_.port;
+    c.role = io::role_by_address(peer_.local, peer_.address);
+    c.identity = "mcipsec-mcs";
+    c.psk = peer_.psk.clone();
+    c.options.dscp = peer_.dscp;
+    c.user_timeout = peer_.config.user_timeout;
+    io::TlsCallbacks cb;
+    cb.on_up = [this] { channel_up(); };
+    cb.on_down = [this](io::TlsDown reason, const std::string &detail) { channel_down(reason, detail); };
+    cb.on_bytes = [this](ByteView bytes) { step(mcs::ev::BytesIn{bytes}); };
+    cb.on_writable = [this] {
+        if (outgoing_.empty() || !channel_->send(outgoing_.view()))
+            return;
+        outgoing_.wipe();
+        step(mcs::ev::WriteReady{});
+    };
+    auto channel = io::TlsChannel::create(loop_, std::move(c), std::move(cb));
+    if (!channel)
+        return tl::unexpected(channel.error());
+    channel_ = std::move(*channel);
+    step(peer_.config.shutdown ? mcs::Event(mcs::ev::AdminDown{}) : mcs::Event(mcs::ev::AdminUp{}));
+    return {};
+}
+
+void SyncControl::add_group(const std::string &tag, const TunnelGroupConfig &group, std::vector<mcs::ConfigItem> digest)
+{
+    Group g;
+    g.id = group.id;
+    g.tag = tag;
+    g.config = group;
+    g.seq.set_params(seq_params(group.sequence, peer_.detection));
+    groups_.insert_or_assign(group.id, std::move(g));
+    step(mcs::ev::GroupAdd{tag, group.id});
+    step(mcs::ev::ConfigDigest{tag, std::move(digest)});
+}
+
+void SyncControl::remove_group(GroupId group)
+{
+    const auto it = groups_.find(group);
+    if (it == groups_.end())
+        return;
+    const auto tag = it->second.tag;
+    groups_.erase(it);
+    step(mcs::ev::GroupRemove{tag});
+}
+
+const std::string *SyncControl::tag_of(GroupId group) const
+{
+    const auto it = groups_.find(group);
+    return it == groups_.end() ? nullptr : &it->second.tag;
+}
+
+SyncControl::Group *SyncControl::group_of(GroupId id)
+{
+    const auto it = groups_.find(id);
+    return it == groups_.end() ? nullptr : &it->second;
+}
+
+SyncControl::Group *SyncControl::group_of(const std::string &tag)
+{
+    for (auto &[id, g] : groups_)
+        if (g.tag == tag)
+            return &g;
+    return nullptr;
+}
+
+// ---- channel ----
+
+void SyncControl::set_admin(bool up)
+{
+    peer_.config.shutdown = !up;
+    if (up) {
+        step(mcs::ev::AdminUp{});
+        connect();
+        return;
+    }
+    step(mcs::ev::AdminDown{});
+    if (channel_)
+        channel_->close();
+}
+
+void SyncControl::set_mimp(std::uint64_t own_epoch, std::uint64_t peer_epoch)
+{
+    if (own_epoch == own_epoch_ && peer_epoch == peer_epoch_)
+        return;
+    own_epoch_ = own_epoch;
+    peer_epoch_ = peer_epoch;
+    if (!channel_)
+        return;
+    if (channel_->up()) {
+        channel_->close();
+        channel_down(io::TlsDown::Replaced, "MIMP session changed");
+    }
+    backoff_.reset();
+    connect();
+}
+
+void SyncControl::connect()
+{
+    if (!channel_ || peer_.config.shutdown || peer_epoch_ == 0 || channel_->up())
+        return;
+    if (auto done = channel_->open(); !done)
+        channel_down(io::TlsDown::Refused, done.error().text);
+}
+
+void SyncControl::channel_up()
+{
+    backoff_.reset();
+    outgoing_.wipe();
+    step(mcs::ev::ChannelUp{io::role_by_address(peer_.local, peer_.address) == io::TlsRole::Client, own_epoch_, peer_epoch_});
+}
+
+void SyncControl::channel_down(io::TlsDown reason, const std::string &detail)
+{
+    outgoing_.wipe();
+    const bool auth = reason == io::TlsDown::AuthFailed;
+    step(mcs::ev::ChannelDown{auth ? mcs::kDecryptionError : 0u, fmt::format("{} {}", io::to_string(reason), detail)});
+    if (peer_.config.shutdown)
+        return;
+    const auto random = io::random_u64();
+    (void)reconnect_.arm(loop_.now() + backoff_.next(static_cast<std::uint32_t>(random.value_or(0))));
+}
+
+// ---- the core ----
+
+void SyncControl::step(mcs::Event event)
+{
+    if (stepping_) {            // an action's outcome: after the actions before it
+        queued_.push_back(std::move(event));
+        return;
+    }
+    stepping_ = true;
+    const auto alive = alive_;
+    auto actions = session_.step(std::move(event), loop_.now());
+    for (;;) {
+        for (auto &a : actions) {
+            run(std::move(a));
+            if (!*alive)
+                return;
+        }
+        if (queued_.empty())
+            break;
+        auto next = std::move(queued_.front());
+        queued_.erase(queued_.begin());
+        actions = session_.step(std::move(next), loop_.now());
+    }
+    stepping_ = false;
+    (void)timer_.arm(session_.deadline());
+}
+
+void SyncControl::run(mcs::Action &&action)
+{
+    std::visit(
+        Overloaded{
+            [&](mcs::act::SendBytes &a) {
+                if (!channel_ || !channel_->up())
+                    return;
+                if (channel_->send(a.bytes.view()))
+                    step(mcs::ev::WriteReady{});
+                else
+                    outgoing_ = std::move(a.bytes);
+            },
+            [&](mcs::act::CloseChannel &a) {
+                if (!channel_)
+                    return;
+                log_.write({.level = io::Level::Warning, .event = std::string(io::event::kSyncStatus), .text = "MCS channel closed: " + a.why, .peer = peer_.name});
+                channel_->close();
+                const auto random = io::random_u64();
+                (void)reconnect_.arm(loop_.now() + backoff_.next(static_cast<std::uint32_t>(random.value_or(0))));
+            },
+            [&](mcs::act::Import &a) { run_import(a); },
+            [&](mcs::act::Delete &a) { run_delete(a); },
+            [&](mcs::act::SeqWanted &a) {
+                if (auto *g = group_of(a.tag))
+                    g->sample_all = true;
+            },
+            [&](mcs::act::ImportSeq &a) { run_import_seq(a); },
+            [&](mcs::act::PluginAck &a) {
+                ack_ = {a.epoch, a.seq, a.none_open};
+                if (callbacks.ack_changed)
+                    callbacks.ack_changed();
+            },
+            [&](mcs::act::CommitMode &a) {
+                if (auto *g = group_of(a.tag))
+                    charon_.set_commit(g->id, a.on);
+            },
+            [&](mcs::act::SyncStateChanged &a) {
+                std::string flags;
+                for (const auto name : mcs::oper_flag_names(a.oper_flags))
+                    flags += (flags.empty() ? "" : ",") + std::string(name);
+                if (a.new_state == mcs::SyncState::InSync)
+                    last_in_sync_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
+                log_.write({.level = io::Level::Notice,
+                            .event = std::string(io::event::kSyncStatus),
+                            .text = fmt::format("MCS with {}: {} to {}{}{}", peer_.name, mcs::to_string(a.old_state),
+                                                mcs::to_string(a.new_state), flags.empty() ? "" : ", ", flags),
+                            .peer = peer_.name,
+                            .old_state = std::string(mcs::to_string(a.old_state)),
+                            .new_state = std::string(mcs::to_string(a.new_state)),
+                            .reason = flags});
+                if (callbacks.state)
+                    callbacks.state(0, a.new_state);
+            },
+            [&](mcs::act::ProtectionInputs &a) {
+                if (auto *g = group_of(a.tag); g && callbacks.protection)
+                    callbacks.protection(g->id, a);
+            },
+            [&](mcs::act::PeerMimp &) {},
+            [&](mcs::act::FrozenReceived &a) { run_frozen(a); },
+            [&](mcs::act::FrozenAcked &a) {
+                if (auto *g = group_of(a.tag); g && callbacks.frozen_acked)
+                    callbacks.frozen_acked(g->id, a.handover);
+            },
+            [&](mcs::act::Log &a) { log_core(a); },
+        },
+        action);
+}
+
+void SyncControl::log_core(const mcs::act::Log &a)
+{
+    const auto *g = group_of(a.tag);
+    const std::string name = a.what + '/' + a.tag;
+    if (a.severity == mcs::act::Severity::Alarm)
+        alarms_[name] = {a.tag, a.text};
+    else if (a.severity == mcs::act::Severity::Clear)
+        alarms_.erase(name);
+    const bool bad = a.severity == mcs::act::Severity::Alarm || a.severity == mcs::act::Severity::Warning;
+    log_.write({.level = bad ? io::Level::Warning : io::Level::Info,
+                .event = std::string(a.what == "config-differs" ? io::event::kConfigDiffers : bad ? io::event::kAlarm : io::event::kSyncStatus),
+                .text = a.what + ": " + a.text,
+                .peer = peer_.name,
+                .group = g ? g->id : 0});
+}
+
+// ---- standby: what comes from the peer ----
+
+void SyncControl::run_import(const mcs::act::Import &a)
+{
+    auto *g = group_of(a.tag);
+    const auto *entry = session_.entry(a.tag, a.key);
+    if (!g || !entry)
+        return step(mcs::ev::ImportResult{a.tag, a.key, {}, mcs::ev::ImportOutcome::Stale, "gone meanwhile"});
+    io::PluginRecord r;
+    r.kind = plugin_kind(a.key);
+    r.group = g->id;
+    r.key = plain(a.key);
+    if (entry->parent)
+        r.parent = plain(*entry->parent);
+    r.lineage = entry->version.lineage;
+    r.version = entry->version.version;
+    r.name = entry->name;
+    r.data = entry->data.clone();
+    charon_.plugin().import(r, [this, alive = alive_, tag = a.tag, key = a.key, version = entry->version,
+                                info = entry->info](Expected<io::PluginImport> outcome) {
+        if (*alive)
+            import_done(tag, key, version, info, std::move(outcome));
+    });
+}
+
+void SyncControl::import_done(const std::string &tag, const mcs::Key &key, mcs::Version version, const std::string &info,
+                              Expected<io::PluginImport> outcome)
+{
+    mcs::ev::ImportResult result{tag, key, version, mcs::ev::ImportOutcome::Failed, {}};
+    auto *g = group_of(tag);
+    if (!outcome) {
+        result.reason = outcome.error().text;
+    } else {
+        result.reason = outcome->reason;
+        switch (outcome->result) {
+        case io::ImportResult::Installed: result.outcome = mcs::ev::ImportOutcome::Installed; break;
+        case io::ImportResult::AwaitConf: result.outcome = mcs::ev::ImportOutcome::AwaitConf; break;
+        case io::ImportResult::Stale: result.outcome = mcs::ev::ImportOutcome::Stale; break;
+        case io::ImportResult::Failed: break;
+        }
+    }
+    if (result.outcome == mcs::ev::ImportOutcome::Installed && key.kind == mcs::Kind::ChildSa && g)
+        if (auto done = seed_sequence(*g, info); !done) {
+            result.outcome = mcs::ev::ImportOutcome::Failed;
+            result.reason = "sequence numbers: " + done.error().text;
+        }
+    step(std::move(result));
+}
+
+// A kernel SA that charon just installed counts from zero: it gets the last
+// known numbers with their margin before the record is acknowledged.
+Expected<void> SyncControl::seed_sequence(Group &g, const std::string &info)
+{
+    const auto sas = child_sas(info_fields(info));
+    if (!sas)
+        return tl::unexpected(sas.error());
+    const Time now = loop_.now();
+    std::vector<mcipsec_seq> raise;
+    for (mcs::SaSeq sa : {mcs::SaSeq{sas->in, 0}, mcs::SaSeq{sas->out, 0}}) {
+        const auto id = SaId::of(sa.sa);
+        Time taken = now;
+        if (const auto known = g.seq.known(id)) {
+            sa.sa.oseq = known->oseq;
+            sa.sa.seq = known->seq;
+            sa.jump = static_cast<std::uint32_t>(known->jump);
+            taken = known->taken;
+            g.seq.forget(id);
+        }
+        for (const auto &s : g.seq.peer_sample(std::span(&sa, 1), taken, now))
+            raise.push_back(s);
+    }
+    return seq_set(g, raise);
+}
+
+Expected<void> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas)
+{
+    if (sas.empty())
+        return {};
+    const auto result = kernel_.seq_set(g.id, sas);
+    if (!result)
+        return tl::unexpected(result.error());
+    if (result->refused)
+        return fail(-EPERM, fmt::format("the kernel refused {} of {} (hardware offload, or a jump of 2^31)", result->refused, sas.size()));
+    return {};
+}
+
+void SyncControl::run_delete(const mcs::act::Delete &a)
+{
+    auto *g = group_of(a.tag);
+    if (!g)
+        return step(mcs::ev::DeleteResult{a.tag, a.key, true, {}});
+    charon_.plugin().remove(plugin_kind(a.key), g->id, plain(a.key), [this, alive = alive_, tag = a.tag, key = a.key](Expected<std::uint64_t> done) {
+        if (*alive)
+            step(mcs::ev::DeleteResult{tag, key, done.has_value(), done ? "" : done.error().text});
+    });
+}
+
+void SyncControl::run_import_seq(const mcs::act::ImportSeq &a)
+{
+    auto *g = group_of(a.tag);
+    if (!g)
+        return;
+    const Time now = loop_.now();
+    const Time taken = now - a.age;
+    const auto raise = g->seq.peer_sample(a.sas, taken, now);
+    if (a.complete)
+        g->seq.complete(taken);
+    if (auto done = seq_set(*g, raise); !done)
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence import: " + done.error().text, .group = g->id});
+}
+
+void SyncControl::run_frozen(const mcs::act::FrozenReceived &a)
+{
+    auto *g = group_of(a.tag);
+    if (!g)
+        return;
+    const auto raise = g->seq.frozen(a.sas, loop_.now());
+    if (auto done = seq_set(*g, raise); !done) {
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "frozen sequence import: " + done.error().text, .group = g->id});
+        return;
+    }
+    step(mcs::ev::FrozenApplied{a.tag, a.handover});
+    if (callbacks.frozen_applied)
+        callbacks.frozen_applied(g->id, a.handover);
+}
+
+// ---- master: what goes to the peer ----
+
+void SyncControl::set_role(GroupId group, Mastership state, bool peer_acting, Generation generation)
+{
+    auto *g = group_of(group);
+    if (!g)
+        return;
+    g->state = state;
+    step(mcs::ev::GroupRole{g->tag, acting_master(state), peer_acting, generation, state});
+}
+
+void SyncControl::set_reasons(GroupId group, std::vector<std::string> reasons)
+{
+    if (auto *g = group_of(group))
+        step(mcs::ev::ProtectionReasons{g->tag, std::move(reasons)});
+}
+
+void SyncControl::charon_up(std::uint64_t epoch)
+{
+    charon_epoch_ = epoch;
+    step(mcs::ev::CharonUp{epoch});
+    for (auto &[id, g] : groups_)
+        snapshot(g);
+}
+
+void SyncControl::charon_down() { step(mcs::ev::CharonDown{}); }
+
+void SyncControl::snapshot(Group &g)
+{
+    step(mcs::ev::LocalSnapshotBegin{g.tag});
+    charon_.plugin().snapshot(g.id, [this, alive = alive_, tag = g.tag](Expected<io::PluginSnapshot> done) {
+        if (*alive && done)     // an error: charon went, charon_down() follows
+            step(mcs::ev::LocalSnapshotEnd{tag});
+    });
+}
+
+void SyncControl::record(io::PluginRecord &&r)
+{
+    auto *g = group_of(r.group);
+    auto key = core_key(r.kind, r.key);
+    if (!g || !key)
+        return;
+    const bool child = r.kind == io::EntryKind::Child;
+    const bool upsert = r.op == io::RecordOp::Upsert;
+    const Bytes raw = r.key;
+    if (upsert) {
+        mcs::ev::LocalUpsert e;
+        e.tag = g->tag;
+        e.key = *key;
+        if (child)
+            if (auto parent = core_key(io::EntryKind::Ike, r.parent))
+                e.parent = *parent;
+        e.lineage = r.lineage;
+        e.version = r.version;
+        e.name = std::move(r.name);
+        e.info = info_text(r.info);
+        e.data = std::move(r.data);
+        e.epoch = r.epoch;
+        e.seq = r.seq;
+        step(std::move(e));
+    } else {
+        step(mcs::ev::LocalDelete{g->tag, *key, mcs::ev::DeleteScope::Global, r.epoch, r.seq});
+    }
+    if (child && callbacks.child_changed)
+        callbacks.child_changed(r.group, raw, upsert);
+}
+
+Expected<std::vector<mcipsec_seq>> SyncControl::seq_get(GroupId group)
+{
+    std::vector<mcipsec_seq> all;
+    auto done = kernel_.seq_get(group, [&](std::span<const mcipsec_seq> part) { all.insert(all.end(), part.begin(), part.end()); });
+    if (!done)
+        return tl::unexpected(done.error());
+    return all;
+}
+
+void SyncControl::sample(GroupId group)
+{
+    auto *g = group_of(group);
+    if (!g)
+        return;
+    const Time now = loop_.now();
+    if (!acting_master(g->state)) {
+        if (g->state == Mastership::Standby)
+            if (auto done = seq_set(*g, g->seq.refresh(now)); !done)
+                log_.write({.level = io::Level::Warning, .event = std::string(io::event::kKernel), .text = "margin: " + done.error().text, .group = group});
+        return;
+    }
+    auto all = seq_get(group);
+    if (!all) {
+        if (!std::exchange(g->sample_failed, true))
+            log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence export: " + all.error().text, .group = group});
+        return;
+    }
+    g->sample_failed = false;
+    if (!std::exchange(g->sample_all, false))
+        std::erase_if(*all, [&](const mcipsec_seq &sa) {
+            const auto known = g->seq.known(SaId::of(sa));
+            return known && known->oseq == sa.oseq && known->seq == sa.seq;
+        });
+    step(mcs::ev::SeqSample{g->tag, now, g->seq.local_sample(*all, now)});
+}
+
+Expected<void> SyncControl::send_frozen(GroupId group, std::uint64_t handover)
+{
+    auto *g = group_of(group);
+    if (!g)
+        return fail(-ENOENT, "tunnel-group is not synchronised");
+    const Time now = loop_.now();
+    auto all = seq_get(group);
+    if (!all)
+        return tl::unexpected(all.error());
+    step(mcs::ev::FrozenSeq{g->tag, handover, g->seq.local_sample(*all, now)});
+    return {};
+}
+
+std::vector<NeedsRekey> SyncControl::takeover(GroupId group)
+{
+    auto *g = group_of(group);
+    return g ? g->seq.takeover(loop_.now()) : std::vector<NeedsRekey>{};
+}
+
+std::optional<SeqState::Known> SyncControl::known(GroupId group, const mcipsec_seq &sa) const
+{
+    const auto it = groups_.find(group);
+    return it == groups_.end() ? std::nullopt : it->second.seq.known(SaId::of(sa));
+}
+
+}  // namespace mcipsec::app

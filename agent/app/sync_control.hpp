@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// MCS with one peer, put to work: joins the core (mcs::Session, SeqState) with
+// the TLS channel, charon's plugin and the kernel's sequence state.
+//
+// Invariants: an import is answered "installed" only after charon installed it
+// and, for a CHILD_SA, the kernel took its sequence numbers with the margin
+// (I3); records of groups this node does not lead never reach the session (I5).
+// A session without a peer (address none) keeps the database of groups that
+// work alone: nothing is sent, nothing is held.
+// Threading: the loop's thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "app/charon_control.hpp"
+#include "app/config.hpp"
+#include "core/mcs/session.hpp"
+#include "core/seqstate.hpp"
+#include "io/mcipsec_nl.hpp"
+#include "io/tls_channel.hpp"
+
+namespace mcipsec::app {
+
+struct SyncPeer {
+    IpAddress local, address;           // none: no peer
+    std::string name;                   // for the log
+    std::uint16_t port = 0;
+    SecretBytes psk;
+    std::uint8_t dscp = io::kDscpCs6;
+    SyncConfig config;
+    Duration detection = 3s;            // for the margins
+};
+
+class SyncControl {
+public:
+    SyncControl(io::EventLoop &loop, io::Log &log, CharonControl &charon, io::McipsecNl &kernel, SyncPeer peer, std::uint64_t db_epoch);
+    ~SyncControl();
+
+    struct Callbacks {
+        std::function<void(GroupId, const mcs::act::ProtectionInputs &)> protection;
+        std::function<void(GroupId, std::uint64_t handover)> frozen_applied;    // standby: imported into the kernel
+        std::function<void(GroupId, std::uint64_t handover)> frozen_acked;      // master: the peer has it
+        std::function<void()> ack_changed;
+        std::function<void(GroupId, mcs::SyncState)> state;
+        std::function<void(GroupId, const Bytes &key, bool upsert)> child_changed;   // own records, for the pacing of rekeys
+    };
+    Callbacks callbacks;
+
+    Expected<void> start();
+    void add_group(const std::string &tag, const TunnelGroupConfig &group, std::vector<mcs::ConfigItem> digest);
+    void remove_group(GroupId group);
+    void set_admin(bool up);
+    // MIMP's sessions; the channel is made anew when they change. peer_epoch 0: not known yet.
+    void set_mimp(std::uint64_t own_epoch, std::uint64_t peer_epoch);
+    void set_role(GroupId group, Mastership state, bool peer_acting, Generation generation);
+    void set_reasons(GroupId group, std::vector<std::string> reasons);
+
+    void charon_up(std::uint64_t epoch);
+    void charon_down();
+    void record(io::PluginRecord &&r);
+
+    // Hand-over, old master: exports the closed gate's sequence state, sends it.
+    Expected<void> send_frozen(GroupId group, std::uint64_t handover);
+    // Master: one export and its sample. Standby: margins grow with the age.
+    void sample(GroupId group);
+    // This node becomes acting master: what must be rekeyed first.
+    std::vector<NeedsRekey> takeover(GroupId group);
+
+    // mcipsec-ack of this session; none_open as in mcs::act::PluginAck.
+    struct Ack {
+        std::uint64_t epoch = 0, seq = 0;
+        bool none_open = true;
+    };
+    const Ack &ack() const { return ack_; }
+    mcs::SessionStatus status() const { return session_.status(); }
+    const mcs::Session &session() const { return session_; }
+    bool has_group(GroupId group) const { return tag_of(group) != nullptr; }
+    const std::string *tag_of(GroupId group) const;
+    std::optional<SeqState::Known> known(GroupId group, const mcipsec_seq &sa) const;
+    bool has_peer() const { return !peer_.address.empty(); }
+    bool connected() const { return channel_ && channel_->up(); }
+    const SyncPeer &peer() const { return peer_; }
+    std::int64_t last_in_sync() const { return last_in_sync_; }     // unix seconds, 0 never
+    struct Alarm {
+        std::string tag, text;
+    };
+    const std::map<std::string, Alarm> &alarms() const { return alarms_; }
+
+private:
+    struct Group {
+        GroupId id = 0;
+        std::string tag;
+        TunnelGroupConfig config;
+        SeqState seq;
+        Mastership state = Mastership::Discovery;
+        bool sample_failed = false;
+        bool sample_all = true;         // the next sample names every SA, not only what changed
+    };
+    void step(mcs::Event event);
+    void run(mcs::Action &&action);
+    void run_import(const mcs::act::Import &a);
+    void run_delete(const mcs::act::Delete &a);
+    void run_import_seq(const mcs::act::ImportSeq &a);
+    void run_frozen(const mcs::act::FrozenReceived &a);
+    void log_core(const mcs::act::Log &a);
+    void import_done(const std::string &tag, const mcs::Key &key, mcs::Version version, const std::string &info,
+                     Expected<io::PluginImport> outcome);
+    Expected<void> seed_sequence(Group &g, const std::string &info);
+    Expected<void> seq_set(Group &g, std::span<const mcipsec_seq> sas);
+    Expected<std::vector<mcipsec_seq>> seq_get(GroupId group);
+    void snapshot(Group &g);
+    void channel_up();
+    void channel_down(io::TlsDown reason, const std::string &detail);
+    void connect();
+    Group *group_of(const std::string &tag);
+    Group *group_of(GroupId id);
+
+    io::EventLoop &loop_;
+    io::Log &log_;
+    CharonControl &charon_;
+    io::McipsecNl &kernel_;
+    SyncPeer peer_;
+    mcs::Session session_;
+    std::map<GroupId, Group> groups_;
+    std::unique_ptr<io::TlsChannel> channel_;
+    io::Backoff backoff_{250ms, 5s};
+    io::EventSource reconnect_, timer_;
+    std::uint64_t own_epoch_ = 0, peer_epoch_ = 0;
+    std::uint64_t charon_epoch_ = 0;
+    bool stepping_ = false;
+    std::vector<mcs::Event> queued_;
+    SecretBytes outgoing_;              // what TLS did not take yet
+    Ack ack_;
+    std::int64_t last_in_sync_ = 0;
+    std::map<std::string, Alarm> alarms_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace mcipsec::app

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// MC-IPsec aware VRRP (seed "MC-IPSec Aware VRRP"): one track file for each
+// instance that has a policy, and what keepalived answers on its FIFO.
+// Threading: the loop's thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/config.hpp"
+#include "app/view.hpp"
+#include "core/group/vrrp_policy.hpp"
+#include "io/log.hpp"
+#include "io/vrrp_file.hpp"
+
+namespace mcipsec::app {
+
+class VrrpControl {
+public:
+    VrrpControl(io::EventLoop &loop, io::Log &log) : loop_(loop), log_(log) {}
+
+    Expected<void> configure(const VrrpConfig &config);
+    // Also keeps the time at which the priority was written, for the log.
+    // `force`: write the files again (mcipsec-trackd may have changed them).
+    void set_forwarding(GroupId group, bool forwarding, bool force = false);
+    std::vector<VrrpView> views() const;
+
+    struct TrackLine {
+        GroupId group;
+        std::string path;
+        int value;
+    };
+    std::vector<TrackLine> fence_lines() const;
+
+private:
+    struct Instance {
+        VrrpInstanceConfig config;
+        std::optional<group::VrrpPolicy> policy;
+        std::unique_ptr<io::VrrpTrackFile> file;
+        std::vector<PriorityEventConfig> events;
+        std::optional<int> in_use;              // explicit priority that is written
+        bool written = false;
+        std::string state = "unknown";
+        int told_priority = -1;                 // what keepalived said last
+    };
+    void evaluate(bool force);
+    void notice(const io::VrrpNotice &n);
+
+    io::EventLoop &loop_;
+    io::Log &log_;
+    VrrpConfig config_;
+    std::map<std::string, Instance> instances_;
+    std::unique_ptr<io::VrrpFifo> fifo_;
+    io::EventSource timer_;
+};
+
+}  // namespace mcipsec::app
