@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The front door. `make demo` and `make check` need nothing but a Debian 12 with
+# root or sudo and its package mirror; `make help` lists the rest.
+#
+# Everything that is made lies under build/: the parts in build/{agent,kmod,
+# plugin,track}, what they install in build/stage, the lab in build/lab.
+
+SHELL    := /bin/bash
+MAKEFLAGS += --no-print-directory
+BUILD    ?= $(CURDIR)/build
+KERNEL   ?= 6.1
+JOBS     ?= $(shell nproc)
+# 1: print every command of the builds
+V        ?= 0
+
+DESTDIR  ?=
+STAGE    := $(BUILD)/stage
+LAB      := $(BUILD)/lab
+QEMU     := selftests/qemu
+KDIR_LAB  = $(LAB)/kernel-$(KERNEL)/build
+KVER_LAB  = $(shell cat $(LAB)/kernel-$(KERNEL)/release)
+
+CMAKE_FLAGS ?=
+NICE     := nice -n 5
+
+export MCIPSEC_BUILD := $(BUILD)
+export V
+
+.PHONY: all help deps lab-images kmod agent plugin track stage install \
+	demo check check-long check-matrix bench fuzz style analyze lab-shell deb clean
+
+all: kmod agent plugin track
+
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+
+# ---- what building and testing needs on this machine ------------------------
+## deps          install missing build tools, libraries and QEMU (no daemon)
+deps:
+	@$(QEMU)/deps.sh
+
+## lab-images    lab root and stock kernel (KERNEL=6.1 or 6.12) under build/lab
+lab-images: deps
+	@$(QEMU)/root.sh >/dev/null
+	@$(QEMU)/kernel.sh $(KERNEL) >/dev/null
+
+# ---- the parts ----------------------------------------------------------------
+## all           module for the lab's kernel, agent, plugin, keepalived-track
+## kmod          mcipsec.ko for the lab's kernel (make -C kmod: for the running one)
+kmod: lab-images
+	@$(QEMU)/kmod.sh $(KERNEL)
+
+## agent         mcipsecd and mcipsec
+agent: deps
+	@$(QEMU)/step.sh "configure agent" cmake -S . -B $(BUILD)/agent -G Ninja $(CMAKE_FLAGS)
+	@$(QEMU)/step.sh "build agent" $(NICE) ninja -C $(BUILD)/agent -j $(JOBS) mcipsecd mcipsec
+
+# Unit tests, simulations: what `make demo` does not have to wait for.
+unit-tests: agent
+	@$(QEMU)/step.sh "build unit tests" $(NICE) ninja -C $(BUILD)/agent -j $(JOBS)
+.PHONY: unit-tests
+
+## plugin        libstrongswan-mcipsec.so
+plugin: deps
+	@$(QEMU)/step.sh "build plugin" $(NICE) $(MAKE) -C vici-plugin O=$(BUILD)/plugin
+
+## track         mcipsec-track and mcipsec-trackd
+track: deps
+	@$(QEMU)/step.sh "build keepalived-track" $(NICE) $(MAKE) -C keepalived-track O=$(BUILD)/track
+
+# ---- installing ------------------------------------------------------------------
+# User space only; the module is installed for the kernel it was built for.
+define install_user
+	DESTDIR=$(1) cmake --install $(BUILD)/agent --strip
+	$(MAKE) -C vici-plugin O=$(BUILD)/plugin DESTDIR=$(1) install
+	$(MAKE) -C keepalived-track O=$(BUILD)/track DESTDIR=$(1) install
+	install -D -m 644 -t $(1)/etc/bird bird-conf/*.conf
+	install -D -m 644 -t $(1)/lib/systemd/system systemd/*.service
+	for page in Documentation/man/*.[1-8]; do \
+		install -D -m 644 -t $(1)/usr/share/man/man$${page##*.} $$page || exit 1; \
+	done
+endef
+
+## install       into DESTDIR, module for the running kernel included
+install: agent plugin track
+	$(call install_user,$(DESTDIR))
+	$(MAKE) -C kmod O=$(BUILD)/kmod/running DESTDIR=$(DESTDIR) install
+
+## stage         what the lab guests get laid over their root (build/stage)
+stage: all
+	@$(QEMU)/step.sh "stage" $(MAKE) stage-files
+
+stage-files:
+	rm -rf $(STAGE).new
+	mkdir -p $(STAGE).new
+	$(call install_user,$(STAGE).new)
+	for k in $(BUILD)/kmod/*/kmod/mcipsec.ko; do \
+		install -D -m 644 $$k $(STAGE).new/usr/lib/modules/$$(basename $${k%/kmod/mcipsec.ko})/extra/mcipsec.ko; \
+	done
+	if [ -d $(STAGE).new/lib ]; then cp -a $(STAGE).new/lib $(STAGE).new/usr/ && rm -rf $(STAGE).new/lib; fi
+	rm -rf $(STAGE)
+	mv $(STAGE).new $(STAGE)
+.PHONY: stage-files
+
+# ---- the two commands ---------------------------------------------------------------
+## demo          the seed's steps 8 to 12, walked in the lab and explained
+demo: stage lab-tools
+	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 600 --results $(BUILD)/results/demo selftests/demo.sh
+
+## check         every test; ends with "N passed, N failed, N skipped"
+check: stage unit-tests lab-tools
+	@$(QEMU)/check.sh
+
+lab-tools: deps
+	@$(QEMU)/step.sh "build lab tools" $(MAKE) -C selftests/lab O=$(BUILD)/lab-tools
+	@$(QEMU)/step.sh "build module test tools" $(MAKE) -C selftests/kmod O=$(BUILD)/lab-tools
+.PHONY: lab-tools
+
+## check-long    check with longer explorations, soak and both kernels
+check-long: stage unit-tests lab-tools
+	@MCIPSEC_LONG=1 $(QEMU)/check.sh
+
+## check-matrix  kernel and demo tests on the 6.1 and 6.12 kernels
+check-matrix:
+	@for k in 6.1 6.12; do $(MAKE) kmod KERNEL=$$k; done
+	@MCIPSEC_KERNELS="6.1 6.12" $(MAKE) check
+
+# ---- more ------------------------------------------------------------------------------
+## lab-shell     a shell in the running topology: `lab CE-1 ping -I vprn2 192.168.2.1`
+lab-shell: stage lab-tools
+	@$(QEMU)/run.sh --kernel $(KERNEL) --interactive --results $(BUILD)/results/shell selftests/lab/shell.sh
+
+## bench         speed and memory, ratios on the same machine in the same run
+bench: stage lab-tools
+	@$(QEMU)/bench.sh
+
+## fuzz          the codecs under libFuzzer (clang), SECONDS_EACH=60
+fuzz: deps
+	@$(QEMU)/fuzz.sh
+
+## style         checkpatch, clang-format and file rules
+style: deps
+	@$(QEMU)/style.sh
+
+## analyze       sparse and W=1 for the module, clang-tidy for the agent
+analyze: lab-images
+	@$(QEMU)/kmod.sh $(KERNEL) w1 sparse
+	@if command -v clang-tidy >/dev/null; then \
+		cmake -S . -B $(BUILD)/tidy -G Ninja -DCMAKE_CXX_COMPILER=clang++ >/dev/null && \
+		find agent -name '*.cpp' -print0 | xargs -0 -n 4 -P $(JOBS) clang-tidy -p $(BUILD)/tidy --quiet; \
+	else echo "clang-tidy is not installed"; fi
+
+## deb           Debian packages in build/deb
+deb:
+	@$(QEMU)/deps.sh debhelper dh-dkms
+	packaging/deb.sh $(BUILD)/deb
+
+## clean         remove what was built; the lab's downloads stay (distclean: all)
+clean:
+	rm -rf $(addprefix $(BUILD)/,agent plugin track kmod stage tidy fuzz lab-tools results)
+
+distclean:
+	rm -rf $(BUILD)
+.PHONY: distclean

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# demo-lib.sh - how the demo tells its story: steps, commands with what a person
+# reads, test points, and what each switchover cost. With TAP_ONLY=1 the story
+# becomes TAP diagnostics (make check), otherwise a page to read (make demo).
+#
+# Sourced after lib.sh and lab/*.sh.
+
+step_number='' step_bad=0
+summary=()
+
+if [ "${TAP_ONLY:-0}" = 1 ]; then
+	say() { diag "$*"; }
+	indent() { sed 's/^/# /'; }
+else
+	say() { printf '%s\n' "$*"; }
+	indent() { sed 's/^/    /'; }
+	tap_result()
+	{
+		local mark="${c_ok}pass${c_off}"
+		[ "$1" = ok ] || mark="${c_bad}FAIL${c_off}"
+		[[ $2 != *'# SKIP'* ]] || mark=skip
+		printf '  [%s] %s (%s s)\n' "$mark" "$2" "$(seconds_since "$tap_start")"
+		tap_start=$(now_ms)
+	}
+fi
+
+# step NUMBER TITLE...
+step()
+{
+	step_number=$1
+	shift
+	say ""
+	say "${c_head}== Step $step_number: $*${c_off}"
+}
+
+# show NODE CMD...: run a command as a person would, with its output.
+show()
+{
+	local node=$1
+	shift
+	say ""
+	say "${c_head}$node#${c_off} $*"
+	lab "$node" timeout 20 "$@" 2>&1 | indent
+}
+
+show_mc() { show "$1" mcipsec show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")" tunnel-group 1; }
+show_vrrp() { show "$1" mcipsec show router vrrp instance; }
+show_sync() { show "$1" mcipsec show redundancy multi-chassis sync; }
+show_p1_routes() { show P-1 birdc show route table vprn2; }
+
+# The state to which steps 10, 11 and 12 come back.
+restored()
+{
+	roles SeGW-1 master SeGW-2 standby && vrrp_is SeGW-1 MASTER && vrrp_is SeGW-2 BACKUP &&
+		p1_prefers sdp-200 && nominal
+}
+
+check_state_10()
+{
+	check_wait "SeGW-1 master, SeGW-2 standby" 30 roles SeGW-1 master SeGW-2 standby
+	check_wait "VRRP 10: master on SeGW-1 with in-use 200, backup on SeGW-2 with 100" 20 \
+		vrrp_state SeGW-1 Master 200 200 SeGW-2 Backup 100 100
+	check_wait "P-1 prefers SeGW-1" 20 p1_prefers sdp-200
+	check_wait "the tunnel is up on both chassis" 30 eval \
+		'tunnel_is SeGW-1 oper Up && tunnel_is SeGW-2 oper Up'
+	check_wait "MCS inSync on both, Num Entries 2, Rem Num Entries 2" 30 eval \
+		'in_sync SeGW-1 2 && in_sync SeGW-2 2'
+	check_wait "protection status nominal on both" 40 nominal
+}
+
+# vrrp_state NODE STATE BASE INUSE ...: as the agent shows it and as addresses are.
+vrrp_state()
+{
+	local upper
+	while [ $# -ge 4 ]; do
+		upper=${2^^}
+		vrrp_is "$1" "$upper" && vrrp_field_is "$1" state "$2" &&
+			vrrp_field_is "$1" base_pri "$3" && vrrp_field_is "$1" in_use_pri "$4" || return 1
+		shift 4
+	done
+}
+
+# in_sync NODE ENTRIES
+in_sync()
+{
+	sync_is "$1" db_sync_state inSync && sync_is "$1" num_entries "$2" &&
+		sync_is "$1" rem_num_entries "$2"
+}
+
+# switchover_begin NAME: from here on it counts.
+switchover_begin()
+{
+	switchover_name=$1
+	read -rt 0.5 <> <(:) || :	# an even stretch of flow before it
+	switchover_t0=$EPOCHREALTIME
+}
+
+# switchover_end [LOST-LIMIT [OUTAGE-LIMIT-MS]]: measure and judge.
+switchover_end()
+{
+	local lost_limit=${1:-} outage_limit=${2:-} report line lost gap
+	poll 20 flow_both_ways
+	poll 20 flow_recovered
+	local t1=$EPOCHREALTIME
+	say ""
+	say "$switchover_name: when each part acted"
+	timeline "$switchover_t0" "$t1" | head -n 40 | indent
+	report=$(flow_window "$switchover_t0" "$t1" --json)
+	while IFS= read -r line; do
+		summary+=("$(printf '%-34s %s' "$switchover_name" "$line")")
+		say "  $line"
+	done < <(jq -r 'to_entries[] | "\(.key): outage \(.value.gap_ms) ms, lost \(.value.lost) of \(.value.sent), duplicates \(.value.duplicates)"' <<<"$report")
+	lost=$(jq '[.[].lost] | add' <<<"$report")
+	gap=$(jq '[.[].gap_ms] | max' <<<"$report")
+	[ -z "$lost_limit" ] ||
+		check "$switchover_name: at most $lost_limit packets lost" test "${lost:-999999}" -le "$lost_limit"
+	[ -z "$outage_limit" ] ||
+		check "$switchover_name: outage at most $outage_limit ms" test "${gap:-999999}" -le "$outage_limit"
+}
+
+jq_ok() { jq -e "$@" >/dev/null; }
+
+# same_ike: the CE's IKE_SA is still the one of step 9.
+same_ike() { [ -n "$ike_spis" ] && [ "$(ce_ike_spis)" = "$ike_spis" ]; }
+
+# rekeyed_since SPIS: the CE's CHILD_SA is another one than these.
+rekeyed_since() { local now; now=$(ce_child_spis); [ -n "$now" ] && [ "$now" != "$1" ]; }
+
+# esp_spis MAC FROM: SPIs, in order of first use, of what that gateway sent.
+esp_spis() { capture spis 10.10.20.1 "$OBS_DIR/public.pcap" --mac "$1" --from "$2" | jq -r '.[].spi'; }
+
+gateway_mac() { cat "/lab/$1/mac"; }
+
+# refilled: SeGW-1's charon holds the CE's IKE_SA, not active.
+refilled()
+{
+	local spi=${ike_spis#*initiator-spi=}
+	lab SeGW-1 swanctl --list-sas --raw 2>/dev/null | grep -q "initiator-spi=${spi%% *}" &&
+		lab SeGW-1 swanctl --list-sas 2>/dev/null | grep -q PASSIVE
+}

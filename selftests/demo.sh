@@ -1,0 +1,229 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# demo.sh - the seed's steps 8 to 12 on its topology, each with the commands, what
+# a person reads, and what must hold. Runs in a lab guest.
+#
+# usage: demo.sh [--tap]
+# Exit 0 only if everything held.
+
+here=$(cd "$(dirname "$0")" && pwd)
+[ "${1:-}" != --tap ] || TAP_ONLY=1
+. "$here/lib.sh"
+. "$here/lab/node.sh"
+. "$here/lab/topology.sh"
+. "$here/lab/daemons.sh"
+. "$here/lab/gateway.sh"
+. "$here/lab/observe.sh"
+. "$here/demo-lib.sh"
+
+finish()
+{
+	lab_collect /results
+	cp "$OBS_DIR"/* /results/ 2>/dev/null
+}
+trap finish EXIT
+trap 'diag "stopped from outside"; exit 143' TERM
+
+# The timers that bound an outage (lab/etc), in ms.
+detection=1500		# BFD 500 ms x 3
+vrrp_down=361		# VRRPv3 3 x 100 ms + skew of priority 100
+p1_bfd=1500		# P-1's BGP follows BFD 500 ms x 3
+allowance=500
+outage_limit=$((detection > p1_bfd ? detection : p1_bfd))
+outage_limit=$((outage_limit + allowance))
+
+abort()
+{
+	diag "$1: the rest cannot be shown"
+	tap_failed=$((tap_failed + 1))
+	for node in SeGW-1 SeGW-2; do
+		diag "--- $node"
+		tail -n 15 "$LAB_DIR/$node"/log/{gate,mcipsecd,charon}.out 2>/dev/null | sed 's/^/# /'
+	done
+	tap_end
+}
+
+force()	# NODE: hand-over from NODE, the master
+{
+	show "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+}
+
+say "Multi-chassis IPsec: CE-1, S-1, SeGW-1, SeGW-2 and P-1 on $(uname -r)"
+say "Timers: BFD 500 ms x 3, MIMP keep-alive 1 s x 3, discovery 20 s, VRRPv3 100 ms,"
+say "        P-1 BGP-BFD 500 ms x 3; gateways 7200/172800 s, CE-1 3600/86400 s, DPD on CE-1 only"
+
+# ---- steps 0 to 7: the configuration lies in lab/etc -----------------------------
+step 0-7 "topology and daemons"
+check "the five nodes are up" topo_up || abort "no topology"
+modprobe mcipsec || abort "the module does not load"
+check "one authentication key for both gateways" gateway_keys || abort "no key"
+for node in SeGW-1 SeGW-2; do
+	lab "$node" cat "/sys/class/net/int-SeGW${node#SeGW-}-S1/address" >"$LAB_DIR/$node/mac"
+done
+capture_start || abort "no capture"
+observers_start P-1
+bird_start P-1
+for node in SeGW-1 SeGW-2; do
+	observers_start "$node"
+	gateway_start "$node" &
+	pids="${pids:-} $!"
+done
+for pid in $pids; do
+	wait "$pid" || failed_start=1
+done
+[ -z "${failed_start:-}" ] || abort "a gateway did not start"
+charon_start CE-1 || abort "charon of CE-1 did not start"
+pass "charon, keepalived, BIRD and mcipsecd run"
+
+# ---- step 8 -------------------------------------------------------------------------
+step 8 "SeGW-1 (200) is master, SeGW-2 (150) standby; VRRP follows"
+check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby || abort "no election"
+check_wait "VRRP 10: base and in-use 200 master on SeGW-1, 100 and 100 backup on SeGW-2" 30 \
+	vrrp_state SeGW-1 Master 200 200 SeGW-2 Backup 100 100
+check_is "gate of SeGW-1" forward gate SeGW-1
+check_is "gate of SeGW-2" shunt gate SeGW-2
+for node in SeGW-1 SeGW-2; do
+	show_mc "$node"
+	show_vrrp "$node"
+done
+
+# ---- step 9 -------------------------------------------------------------------------
+step 9 "CE-1's ping brings the tunnel up"
+check_wait "P-1 prefers SeGW-1 for 192.168.1.1/32" 60 p1_prefers sdp-200
+show CE-1 ping -I vprn2 -I 192.168.1.1 -c 5 -i 0.3 192.168.2.1
+check_wait "CE-1 reaches 192.168.2.1 through the tunnel" 30 ping_ce || abort "no tunnel"
+show CE-1 swanctl --list-sas
+ike_spis=$(ce_ike_spis)
+ike_setup=$(capture ike "$OBS_DIR/public.pcap" | jq -r '.exchanges | keys | join(" ")')
+check "IKE_SA_INIT and IKE_AUTH crossed S-1 (the capture sees them)" \
+	test "${ike_setup/IKE_AUTH*IKE_SA_INIT/}" != "$ike_setup"
+check "a flow of 100 packets/s runs each way" flow_start
+t_up=$EPOCHREALTIME
+
+# ---- step 10 ------------------------------------------------------------------------
+step 10 "the tunnel is up on both chassis, MCS is in sync"
+check_state_10
+check_is "P-1 holds 192.168.1.1/32 twice: local preference 200 and 100" \
+	$'segw1 200\nsegw2 100' p1_routes 192.168.1.1/32
+check_is "P-1 holds 192.168.20.0/30 twice: local preference 100" \
+	$'segw1 100\nsegw2 100' p1_routes 192.168.20.0/30
+show SeGW-1 mcipsec show ipsec tunnel
+show SeGW-2 mcipsec show ipsec tunnel
+show_sync SeGW-2
+show_p1_routes
+
+# ---- step 11 ------------------------------------------------------------------------
+step 11 "member 1/2 of SeGW-1 is shut down"
+spis=$(ce_child_spis)
+old_spi=$(esp_spis "$(gateway_mac SeGW-1)" "$t_up" | tail -n 1)
+switchover_begin "mda 1/2 shutdown"
+t_switch=$EPOCHREALTIME
+show SeGW-1 mcipsec admin isa tunnel-group 1 mda 1/2 shutdown
+check_wait "SeGW-1 notEligible, SeGW-2 master" 15 roles SeGW-1 notEligible SeGW-2 master
+check_is "SeGW-1 does not shunt" blackhole gate SeGW-1
+check_wait "SeGW-2 notReady for want of a standby" 15 mc_is SeGW-2 protection_status notReady
+check_wait "VRRP: in-use 50 backup on SeGW-1, master on SeGW-2" 15 \
+	vrrp_state SeGW-1 Backup 200 50 SeGW-2 Master 100 100
+check_wait "P-1 prefers SeGW-2" 15 p1_prefers sdp-300
+check_wait "CE-1's ping goes on" 15 ping_ce
+switchover_end "" "$outage_limit"
+show_mc SeGW-1
+show_vrrp SeGW-1
+show_mc SeGW-2
+check_wait "SeGW-2 rekeys the CHILD_SA (REKEY_SA)" 30 rekeyed_since "$spis"
+check_is "SeGW-2 first sent under the SPI that SeGW-1 had used" "$old_spi" \
+	eval 'esp_spis "$(gateway_mac SeGW-2)" "$t_switch" | head -n 1'
+check_wait "then under the one it rekeyed" 10 \
+	eval '[ "$(esp_spis "$(gateway_mac SeGW-2)" "$t_switch" | wc -l)" -ge 2 ]'
+check "the CE's IKE SPIs are those of step 9" same_ike
+
+show SeGW-1 mcipsec admin isa tunnel-group 1 mda 1/2 no-shutdown
+check_wait "SeGW-1 back: standby, SeGW-2 stays master (sticky)" 30 roles SeGW-1 standby SeGW-2 master
+check_wait "protection status nominal on both" 60 nominal
+switchover_begin "force-switchover SeGW-2 > SeGW-1"
+force SeGW-2
+check_state_10
+switchover_end 0
+check "the CE's IKE SPIs are those of step 9" same_ike
+
+# ---- step 12 ------------------------------------------------------------------------
+step 12 "SeGW-1 loses power"
+switchover_begin "power loss of SeGW-1"
+say ""
+say "${c_head}(SeGW-1: packets vanish on the wire, then every process and its kernel state)${c_off}"
+node_cut SeGW-1
+node_destroy SeGW-1 &
+destroyer=$!
+check_wait "SeGW-2 eligible" 15 mc_is SeGW-2 mastership eligible
+wait "$destroyer"
+check_wait "VRRP: SeGW-2 master" 15 vrrp_is SeGW-2 MASTER
+check_wait "P-1 prefers SeGW-2" 15 p1_prefers sdp-300
+check_wait "CE-1's ping goes on" 15 ping_ce
+switchover_end "" "$outage_limit"
+show_mc SeGW-2
+show_vrrp SeGW-2
+check "the CE's IKE SPIs are those of step 9" same_ike
+
+say ""
+say "${c_head}(SeGW-1 boots; its links towards SeGW-2 and P-1 are plugged in last)${c_off}"
+check "SeGW-1 has power" node_up SeGW-1
+cable_cut w12-segw1
+cable_cut w1p-segw1
+observers_start SeGW-1
+check "its daemons start" gateway_start SeGW-1
+t_boot=$EPOCHREALTIME
+check_wait "SeGW-1 discovery" 10 mc_is SeGW-1 mastership discovery
+check_is "it blackholes, no shunting" blackhole gate SeGW-1
+show_mc SeGW-1
+cable_mend w12-segw1
+cable_mend w1p-segw1
+check_wait "then standby; SeGW-2 master" 40 roles SeGW-1 standby SeGW-2 master
+check_wait "VRRP: in-use 50 backup on SeGW-1, master on SeGW-2" 20 \
+	vrrp_state SeGW-1 Backup 200 50 SeGW-2 Master 100 100
+check_wait "its charon is filled again: the CE's IKE_SA is there, passive" 60 refilled
+check_wait "protection status nominal on both" 60 nominal
+check_is "SeGW-1 has sent nothing from the gateway address" 0 \
+	eval 'capture from 10.10.20.1 "$OBS_DIR/public.pcap" --from "$t_boot" --mac "$(lab SeGW-1 cat /sys/class/net/int-SeGW1-S1/address)" | jq ".esp + .ike"'
+lab SeGW-1 cat /sys/class/net/int-SeGW1-S1/address >"$LAB_DIR/SeGW-1/mac"
+show_mc SeGW-1
+show_vrrp SeGW-1
+show SeGW-1 swanctl --list-sas
+
+# ---- both ways, twice in a row ------------------------------------------------------------
+step 13 "force-switchover both ways, as soon as protection status is nominal"
+for from in SeGW-2 SeGW-1; do
+	to=SeGW-$((3 - ${from#SeGW-}))
+	switchover_begin "force-switchover $from > $to"
+	force "$from"
+	check_wait "$to master, $from standby" 30 roles "$to" master "$from" standby
+	check_wait "VRRP follows" 20 vrrp_is "$to" MASTER
+	check_wait "CE-1's ping goes on" 15 ping_ce
+	check_wait "protection status nominal on both" 60 nominal
+	switchover_end 0
+done
+
+# ---- over all of it ---------------------------------------------------------------------------
+step 14 "what held all the time"
+exchanges=$(capture ike "$OBS_DIR/public.pcap" --from "$t_up")
+say "IKE since step 9: $exchanges"
+check "no IKE_SA_INIT and no IKE_AUTH since step 9" \
+	jq_ok '.exchanges | (has("IKE_SA_INIT") or has("IKE_AUTH")) | not' <<<"$exchanges"
+check "IKE went on: one pair of SPIs, those of step 9" \
+	jq_ok '(.spi_i | length) == 1 and (.spi_r | length) == 1' <<<"$exchanges"
+check "the CE's IKE SPIs are those of step 9" same_ike
+repeated=$(capture repeats "$OBS_DIR/public.pcap" | jq -r '"\(.repeated) of \(.packets)"')
+check "no ESP sequence number was sent twice under one SPI ($repeated)" \
+	test "${repeated%% *}" = 0 -a "${repeated##* }" -gt 1000
+
+say ""
+say "${c_head}== Summary${c_off}"
+for line in "${summary[@]}"; do
+	say "  $line"
+done
+say "  limit after power loss: max(detection $detection, VRRP master-down $vrrp_down, P-1 BGP-BFD $p1_bfd) + $allowance ms"
+lost_tunnels=1
+! same_ike || lost_tunnels=0
+say "  tunnels lost: $lost_tunnels"
+say "  timers: BFD 500 ms x 3, MIMP 1 s x 3, discovery 20 s, VRRPv3 100 ms, output commit 200 ms"
+tap_end

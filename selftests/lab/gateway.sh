@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# gateway.sh - a whole gateway of the product on a lab node: what its units start,
+# in their order, and short ways to ask it (`mcipsec -j`).
+#
+# Sourced after lib.sh, node.sh, topology.sh and daemons.sh.
+
+peer_address()
+{
+	case $1 in
+	SeGW-1) echo 192.0.2.2 ;;
+	SeGW-2) echo 192.0.2.1 ;;
+	esac
+}
+
+# gateway_keys: one authentication key, on both.
+gateway_keys()
+{
+	local node
+	for node in "${GATEWAYS[@]}"; do
+		[ -d "$LAB_DIR/$node/etc" ] || node_etc "$node"
+	done
+	(umask 077 && mcipsec genkey >"$LAB_DIR/SeGW-1/etc/mcipsec/peer.key") || return 1
+	cp -p "$LAB_DIR/SeGW-1/etc/mcipsec/peer.key" "$LAB_DIR/SeGW-2/etc/mcipsec/peer.key"
+}
+
+# gate_start NODE: what mcipsec-gate.service does before anything else: every
+# group exists in the kernel, in discovery.
+gate_start() { lab "$1" mcipsecd --gate >>"$LAB_DIR/$1/log/gate.out" 2>&1; }
+
+agent_start()
+{
+	spawn "$1" mcipsecd /usr/sbin/mcipsecd -f
+	wait_up "$1" mcipsecd lab "$1" test -S /run/mcipsec/control.sock
+}
+
+trackd_start() { spawn "$1" mcipsec-trackd /usr/sbin/mcipsec-trackd -f; }
+
+# gateway_start NODE: boot order of the units.
+gateway_start()
+{
+	lab "$1" mkdir -p /run/mcipsec/vrrp
+	gate_start "$1" || { diag "$1: the gate did not start"; return 1; }
+	keepalived_start "$1"
+	bird_start "$1" || return 1
+	trackd_start "$1"
+	charon_start "$1" || return 1
+	agent_start "$1"
+}
+
+# ask NODE JQ WORD...: what `mcipsec -j WORD...` answers, through a jq filter.
+ask()
+{
+	local node=$1 filter=$2
+	shift 2
+	lab "$node" timeout 10 mcipsec -j "$@" 2>/dev/null | jq -r "$filter" 2>/dev/null
+}
+
+# The first object that has a key, wherever the document keeps it.
+find_object() { printf '[.. | objects | select(has("%s"))] | first' "$1"; }
+
+# mc NODE FIELD: of tunnel-group 1 as NODE's agent sees it.
+mc()
+{
+	ask "$1" "$(find_object mastership) | .$2 | if type == \"array\" then join(\", \") else . end" \
+		show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")" tunnel-group 1
+}
+mc_is() { [ "$(mc "$1" "$2")" = "$3" ]; }
+
+# sync NODE FIELD
+sync_field() { ask "$1" "$(find_object db_sync_state) | .$2" show redundancy multi-chassis sync; }
+sync_is() { [ "$(sync_field "$1" "$2")" = "$3" ]; }
+
+# gate NODE: forward, shunt, blackhole or prepared, as the module says.
+gate() { ask "$1" "$(find_object gate) | .gate" show isa tunnel-group 1; }
+gate_is() { [ "$(gate "$1")" = "$2" ]; }
+
+# vrrp NODE FIELD: of VRRP 10
+vrrp() { ask "$1" "$(find_object in_use_pri) | .$2" show router vrrp instance; }
+vrrp_field_is() { [ "$(vrrp "$1" "$2")" = "$3" ]; }
+
+# tunnel NODE FIELD: of tunnel-1
+tunnel() { ask "$1" "$(find_object tunnel_name) | .$2" show ipsec tunnel tunnel-1 detail; }
+tunnel_is() { [ "$(tunnel "$1" "$2")" = "$3" ]; }
+
+nominal() { mc_is SeGW-1 protection_status nominal && mc_is SeGW-2 protection_status nominal; }
+
+# roles NODE MASTERSHIP NODE MASTERSHIP
+roles() { mc_is "$1" mastership "$2" && mc_is "$3" mastership "$4"; }
+
+# p1_prefers DEVICE: where P-1's kernel sends what is for CE-1.
+p1_prefers() { lab P-1 ip route get vrf vprn2 192.168.1.1 2>/dev/null | grep -q "dev $1 "; }
+
+# p1_routes PREFIX: "neighbor local-preference" of each route that P-1 holds.
+p1_routes()
+{
+	lab P-1 birdc show route table vprn2 all for "$1" | awk '
+	/unicast/ { for (i = 1; i <= NF; i++) if ($i ~ /^\[/) { peer = substr($i, 2) } }
+	/BGP.local_pref/ { print peer, $2 }' | sort
+}
+
+# The CE's own view: SPIs of its IKE_SA, and of its newest CHILD_SA.
+ce_ike_spis()
+{
+	lab CE-1 swanctl --list-sas --raw 2>/dev/null |
+		grep -oE '(initiator|responder)-spi=[0-9a-f]+' | sort -u | tr '\n' ' '
+}
+ce_child_spis()
+{
+	lab CE-1 swanctl --list-sas --raw 2>/dev/null |
+		grep -oE 'spi-(in|out)=[0-9a-f]+' | sort -u | tr '\n' ' '
+}
+ping_ce() { lab CE-1 ping -I vprn2 -I 192.168.1.1 -c 1 -W 1 192.168.2.1; }

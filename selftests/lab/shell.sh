@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# shell.sh - the running topology and a shell in it (make lab-shell). The guest's
+# own prompt is outside all nodes; `lab NODE CMD...` goes into one.
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../lib.sh"
+. "$here/node.sh"
+. "$here/topology.sh"
+. "$here/daemons.sh"
+. "$here/gateway.sh"
+trap 'lab_collect /results' EXIT
+
+echo "bringing up CE-1, S-1, SeGW-1, SeGW-2, P-1 ..."
+topo_up && modprobe mcipsec && gateway_keys || exit 1
+bird_start P-1
+for node in SeGW-1 SeGW-2; do
+	gateway_start "$node" &
+done
+wait
+charon_start CE-1
+cat <<'EOT'
+
+  lab                                     the nodes
+  lab CE-1 ping -I vprn2 -I 192.168.1.1 192.168.2.1
+  lab SeGW-1 mcipsec show redundancy multi-chassis mc-ipsec peer 192.0.2.2
+  lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1
+  node_kill SeGW-1; node_up SeGW-1; gateway_start SeGW-1      power loss and boot
+  exit                                    stops the guest
+
+EOT
+cat >/tmp/bashrc <<EOT
+. "$here/../lib.sh"; . "$here/node.sh"; . "$here/topology.sh"; . "$here/daemons.sh"; . "$here/gateway.sh"
+PS1='lab# '
+EOT
+bash --rcfile /tmp/bashrc -i
