@@ -3,9 +3,9 @@
  * Sequence state of SAs in bulk (invariant I3).
  *
  * Export walks the namespace's SAs and copies 48 bytes each. A walk holds
- * xfrm_state_lock, inside which no x->lock may be taken (elsewhere the order
- * is the other way round): so it only collects and holds some SAs, stops, and
- * they are copied outside.
+ * xfrm_state_lock, inside which no x->lock may be waited for (elsewhere the
+ * order is the other way round): so it only tries, and keeps an SA that is busy
+ * for after the walk. It stops every now and then to let others in.
  *
  * Import never lowers anything. oseq becomes at least what was given plus the
  * margin, in the 64 bits of RFC 4303 where the SA has them; at the end of the
@@ -120,7 +120,7 @@ static u32 mcipsec_window(const struct xfrm_state *x)
 	return x->replay_esn ? x->replay_esn->replay_window : x->props.replay_window;
 }
 
-/* With bottom halves off. */
+/* Under x->lock. */
 static void mcipsec_seq_copy(struct mcipsec_seq *seq, struct xfrm_state *x, bool out)
 {
 	memset(seq, 0, sizeof(*seq));
@@ -137,11 +137,9 @@ static void mcipsec_seq_copy(struct mcipsec_seq *seq, struct xfrm_state *x, bool
 		seq->flags |= MCIPSEC_SEQ_F_OFFLOAD;
 	if (!mcipsec_window(x))
 		seq->flags |= MCIPSEC_SEQ_F_NOREPLAY;
-	spin_lock(&x->lock);
 	seq->oseq = mcipsec_oseq_read(x);
 	seq->seq = mcipsec_seq_read(x);
 	seq->packets = x->curlft.packets;
-	spin_unlock(&x->lock);
 }
 
 struct mcipsec_seq_dump {
@@ -149,8 +147,20 @@ struct mcipsec_seq_dump {
 	struct mcipsec_net	*mn;
 	u32			group;		/* 0: all */
 	bool			done;
-	unsigned int		n, next;	/* collected, of these written */
-	struct xfrm_state	*state[MCIPSEC_SEQ_BATCH];
+	unsigned int		n, next;	/* were busy, of these written */
+	struct xfrm_state	*busy[MCIPSEC_SEQ_BATCH];
+
+	/* of one call */
+	struct sk_buff		*skb;
+	struct netlink_callback	*cb;
+	struct mcipsec_seq_memo	memo;
+	unsigned int		budget;		/* SAs until the walk pauses */
+	bool			full;		/* no room for another SA */
+
+	/* a message of one group that can still grow */
+	void			*hdr;
+	struct nlattr		*array;
+	u32			hdr_group;
 };
 
 int mcipsec_seq_dump_start(struct netlink_callback *cb)
@@ -188,127 +198,128 @@ int mcipsec_seq_dump_done(struct netlink_callback *cb)
 	struct mcipsec_seq_dump *dump = *(struct mcipsec_seq_dump **)cb->ctx;
 
 	while (dump->next < dump->n)
-		xfrm_state_put(dump->state[dump->next++]);
+		xfrm_state_put(dump->busy[dump->next++]);
 	xfrm_state_walk_done(&dump->walk, dump->mn->net);
 	kfree(dump);
 	return 0;
 }
 
-static int mcipsec_seq_collect(struct xfrm_state *x, int count, void *ptr)
+static void mcipsec_seq_close(struct mcipsec_seq_dump *dump)
 {
-	struct mcipsec_seq_dump *dump = ptr;
+	struct sk_buff *skb = dump->skb;
 
-	if (dump->n == MCIPSEC_SEQ_BATCH)
-		return -ENOBUFS;
-	if (x->km.state != XFRM_STATE_VALID)
-		return 0;
-	xfrm_state_hold(x);
-	dump->state[dump->n++] = x;
-	return 0;
-}
-
-/* A message of one group that can still grow. */
-struct mcipsec_seq_msg {
-	void		*hdr;
-	struct nlattr	*array;
-	u32		group;
-};
-
-static void mcipsec_seq_close(struct sk_buff *skb, struct mcipsec_seq_msg *msg)
-{
-	if (!msg->hdr)
+	if (!dump->hdr)
 		return;
-	msg->array->nla_len = skb_tail_pointer(skb) - (unsigned char *)msg->array;
-	genlmsg_end(skb, msg->hdr);
-	msg->hdr = NULL;
+	dump->array->nla_len = skb_tail_pointer(skb) - (unsigned char *)dump->array;
+	genlmsg_end(skb, dump->hdr);
+	dump->hdr = NULL;
 }
 
-static int mcipsec_seq_open(struct sk_buff *skb, struct netlink_callback *cb,
-			    struct mcipsec_seq_msg *msg, u32 group)
+static bool mcipsec_seq_open(struct mcipsec_seq_dump *dump, u32 group)
 {
+	struct sk_buff *skb = dump->skb;
 	void *hdr;
 
-	hdr = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &mcipsec_family,
-			  NLM_F_MULTI, MCIPSEC_CMD_SEQ_GET);
+	hdr = genlmsg_put(skb, NETLINK_CB(dump->cb->skb).portid, dump->cb->nlh->nlmsg_seq,
+			  &mcipsec_family, NLM_F_MULTI, MCIPSEC_CMD_SEQ_GET);
 	if (!hdr)
-		return -EMSGSIZE;
+		return false;
 	if (nla_put_u32(skb, MCIPSEC_A_GROUP_ID, group) ||
 	    skb_tailroom(skb) < (int)(NLA_HDRLEN + sizeof(struct mcipsec_seq))) {
 		genlmsg_cancel(skb, hdr);
-		return -EMSGSIZE;
+		return false;
 	}
-	msg->array = nla_reserve(skb, MCIPSEC_A_SEQ, 0);
-	msg->hdr = hdr;
-	msg->group = group;
-	return 0;
+	dump->array = nla_reserve(skb, MCIPSEC_A_SEQ, 0);
+	dump->hdr = hdr;
+	dump->hdr_group = group;
+	return true;
 }
 
-/* Append one SA; 0 also if it is none of ours. Under RCU, bottom halves off. */
-static int mcipsec_seq_put(struct sk_buff *skb, struct netlink_callback *cb,
-			   struct mcipsec_seq_dump *dump, struct mcipsec_seq_msg *msg,
-			   struct mcipsec_seq_memo *memo, struct xfrm_state *x)
+/* Append one SA, if it is ours; false if there is no room. Under x->lock, RCU. */
+static bool mcipsec_seq_put(struct mcipsec_seq_dump *dump, struct xfrm_state *x)
 {
+	struct sk_buff *skb = dump->skb;
 	struct mcipsec_group *g;
 	bool out;
-	u32 id;
-	int err;
 
-	g = mcipsec_seq_group(dump->mn, memo, x, &out);
-	id = g ? g->id : 0;
-	if (!id || (dump->group && dump->group != id))
-		return 0;
+	g = mcipsec_seq_group(dump->mn, &dump->memo, x, &out);
+	if (!g || (dump->group && dump->group != g->id))
+		return true;
 
 	/* The length of an attribute has 16 bits. */
-	if (msg->hdr && (msg->group != id ||
-			 skb_tail_pointer(skb) - (unsigned char *)msg->array >
-			 (long)(U16_MAX - sizeof(struct mcipsec_seq))))
-		mcipsec_seq_close(skb, msg);
-	if (!msg->hdr) {
-		err = mcipsec_seq_open(skb, cb, msg, id);
-		if (err)
-			return err;
-	}
+	if (dump->hdr && (dump->hdr_group != g->id ||
+			  skb_tail_pointer(skb) - (unsigned char *)dump->array >
+			  (long)(U16_MAX - sizeof(struct mcipsec_seq))))
+		mcipsec_seq_close(dump);
+	if (!dump->hdr && !mcipsec_seq_open(dump, g->id))
+		return false;
 	if (skb_tailroom(skb) < (int)sizeof(struct mcipsec_seq))
-		return -EMSGSIZE;
+		return false;
 	mcipsec_seq_copy(skb_put(skb, sizeof(struct mcipsec_seq)), x, out);
+	return true;
+}
+
+/* From the walk, under xfrm_state_lock; an error pauses it before this SA. */
+static int mcipsec_seq_walk(struct xfrm_state *x, int count, void *ptr)
+{
+	struct mcipsec_seq_dump *dump = ptr;
+
+	if (!dump->budget)
+		return -ENOBUFS;
+	dump->budget--;
+	if (x->km.state != XFRM_STATE_VALID)
+		return 0;
+	if (spin_trylock(&x->lock)) {
+		dump->full = !mcipsec_seq_put(dump, x);
+		spin_unlock(&x->lock);
+		return dump->full ? -ENOBUFS : 0;
+	}
+	xfrm_state_hold(x);
+	dump->busy[dump->n++] = x;
 	return 0;
 }
 
-/* Write what has been collected; false when the message is full. */
-static bool mcipsec_seq_write_batch(struct sk_buff *skb, struct netlink_callback *cb,
-				    struct mcipsec_seq_dump *dump, struct mcipsec_seq_msg *msg)
+/* Those that were busy; here their lock can be waited for. */
+static void mcipsec_seq_put_busy(struct mcipsec_seq_dump *dump)
 {
-	struct mcipsec_seq_memo memo = {};
-	unsigned int from = dump->next;
-	bool room = true;
+	while (!dump->full && dump->next < dump->n) {
+		struct xfrm_state *x = dump->busy[dump->next];
 
-	rcu_read_lock();
-	local_bh_disable();
-	while (room && dump->next < dump->n) {
-		room = !mcipsec_seq_put(skb, cb, dump, msg, &memo, dump->state[dump->next]);
-		if (room)
+		spin_lock_bh(&x->lock);
+		dump->full = !mcipsec_seq_put(dump, x);
+		spin_unlock_bh(&x->lock);
+		if (!dump->full) {
+			xfrm_state_put(x);
 			dump->next++;
+		}
 	}
-	local_bh_enable();
-	rcu_read_unlock();
-	while (from < dump->next)
-		xfrm_state_put(dump->state[from++]);
-	return room;
 }
 
 int mcipsec_seq_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct mcipsec_seq_dump *dump = *(struct mcipsec_seq_dump **)cb->ctx;
-	struct mcipsec_seq_msg msg = {};
 
-	while (mcipsec_seq_write_batch(skb, cb, dump, &msg) && !dump->done) {
-		dump->n = 0;
-		dump->next = 0;
-		/* -ENOENT: this namespace has no SA. */
-		dump->done = xfrm_state_walk(dump->mn->net, &dump->walk, mcipsec_seq_collect,
-					     dump) != -ENOBUFS;
+	dump->skb = skb;
+	dump->cb = cb;
+	dump->full = false;
+	for (;;) {
+		/* Groups may go between two rounds: RCU does not last. */
+		rcu_read_lock();
+		memset(&dump->memo, 0, sizeof(dump->memo));
+		mcipsec_seq_put_busy(dump);
+		if (!dump->full && !dump->done) {
+			dump->n = 0;
+			dump->next = 0;
+			dump->budget = MCIPSEC_SEQ_BATCH;
+			dump->done = !xfrm_state_walk(dump->mn->net, &dump->walk,
+						      mcipsec_seq_walk, dump);
+		}
+		rcu_read_unlock();
+		if (dump->full || (dump->done && dump->next == dump->n))
+			break;
+		cond_resched();
 	}
-	mcipsec_seq_close(skb, &msg);
+	mcipsec_seq_close(dump);
 	return skb->len;
 }
 

@@ -18,6 +18,7 @@ namespace {
 
 constexpr Duration kMemberInterval = 500ms;
 constexpr Duration kHeldAlarm = 10s;
+constexpr Duration kSettle = 3s;            // for charon to answer before MIMP speaks
 constexpr Duration kFarewell = 300ms;       // for the last MIMP packets of a stop
 
 LogEntryView view_of(const io::LogRecord &r)
@@ -118,15 +119,16 @@ Expected<void> Engine::start()
     charon_ = std::make_unique<CharonControl>(loop_, log_, config_.system.charon_socket);
     if (auto done = start_groups(); !done)
         return done;
-    const bool first_boot = first_start_since_boot();
+    first_boot_ = first_start_since_boot();
     for (const auto &[address, peer] : config_.multi_chassis.peer)
-        if (auto done = start_peer(peer, first_boot); !done)
+        if (auto done = start_sync(peer); !done)
             return fail(done.error().code, fmt::format("peer {}: {}", address.str(), done.error().text));
 
     charon_->configure(plugin_groups());
     charon_->on_up = [this](const io::PluginVersion &v) {
         each_sync([&](SyncControl &s) { s.charon_up(v.epoch); });
         check_members();
+        begin_peers();
     };
     charon_->on_down = [this](const std::string &) {
         acked_epoch_ = 0;
@@ -212,10 +214,32 @@ Expected<void> Engine::start()
             control_->publish(io::Json::parse(event_packet(view_of(r))));
     };
     links_changed();
-    if (auto done = charon_->start(); !done)
-        return done;
+    auto settle = loop_.add_timer([this](Time) { begin_peers(); });
+    if (!settle)
+        return tl::unexpected(settle.error());
+    settle_timer_ = std::move(*settle);
+    (void)settle_timer_.arm(loop_.now() + kSettle);
+    return charon_->start();
+}
+
+// MIMP speaks once the members are known: charon answers, or had its time to.
+// Speaking earlier would announce "down" and hand mastership to the slower node.
+void Engine::begin_peers()
+{
+    if (std::exchange(peers_begun_, true))
+        return;
+    settle_timer_.disarm();
     check_members();
-    return {};
+    for (const auto &[address, peer] : config_.multi_chassis.peer) {
+        if (auto done = start_mimp(peer); !done)
+            log_.write({.level = io::Level::Error,
+                        .event = std::string(io::event::kAlarm),
+                        .text = fmt::format("peer {}: {}", address.str(), done.error().text),
+                        .peer = peer.name});
+    }
+    for (auto &[id, g] : groups_)
+        if (auto *p = peer_of(g))
+            p->mimp->event(mimp::OperChange{id, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)});
 }
 
 Expected<void> Engine::start_groups()
@@ -264,7 +288,7 @@ Expected<void> Engine::start_groups()
     return {};
 }
 
-Expected<void> Engine::start_peer(const PeerConfig &peer, bool first_boot)
+Expected<void> Engine::start_sync(const PeerConfig &peer)
 {
     auto text = io::read_secret_file(peer.authentication_key_file);
     if (!text)
@@ -272,16 +296,15 @@ Expected<void> Engine::start_peer(const PeerConfig &peer, bool first_boot)
     auto key = parse_auth_key({reinterpret_cast<const char *>(text->view().data()), text->size()});
     if (!key)
         return fail(key.error().code, peer.authentication_key_file + ": " + key.error().text);
-    auto keys = derive_keys(key->view(), peer.source_address, peer.address);
-
     auto &p = peers_[peer.address];
+    p.keys = derive_keys(key->view(), peer.source_address, peer.address);
     if (peer.sync.configured) {
         SyncPeer sp;
         sp.local = peer.source_address;
         sp.address = peer.address;
         sp.name = peer.name.empty() ? peer.address.str() : peer.name;
         sp.port = config_.multi_chassis.mcs_port;
-        sp.psk = std::move(keys.tls_psk);
+        sp.psk = std::move(p.keys.tls_psk);
         sp.dscp = static_cast<std::uint8_t>(config_.multi_chassis.dscp);
         sp.config = peer.sync;
         sp.config.shutdown = sp.config.shutdown || peer.shutdown;
@@ -302,13 +325,18 @@ Expected<void> Engine::start_peer(const PeerConfig &peer, bool first_boot)
             local_->add_group(fmt::format("local-{}", id), config_.tunnel_group.at(id), {});
             g.sync = local_.get();
         }
+    return {};
+}
 
+Expected<void> Engine::start_mimp(const PeerConfig &peer)
+{
+    auto &p = peers_.at(peer.address);
     std::uint32_t lease = 0;
     for (const auto &[id, g] : groups_)
         if (g.peer == peer.address)
             lease = lease_of(config_, id);
-    p.mimp = std::make_unique<PeerControl>(loop_, log_, *kernel_, cookie_, lease, peer, config_.multi_chassis);
-    auto &cb = p.mimp->callbacks;
+    auto mimp = std::make_unique<PeerControl>(loop_, log_, *kernel_, cookie_, lease, peer, config_.multi_chassis);
+    auto &cb = mimp->callbacks;
     cb.set_state = [this](const mimp::SetState &s) { set_state(s); };
     cb.prepare_standby = [this](const mimp::HandoverPrepareStandby &h) {
         if (auto *g = find(h.group)) {
@@ -323,7 +351,11 @@ Expected<void> Engine::start_peer(const PeerConfig &peer, bool first_boot)
     cb.group_changed = [this](GroupId id) { group_changed(id); };
     cb.restart_granted = [](Time) {};
     cb.restart_denied = [] {};
-    return p.mimp->start(keys, mimp::Start{first_boot});
+    if (auto done = mimp->open(p.keys); !done)
+        return done;
+    p.mimp = std::move(mimp);
+    p.mimp->event(mimp::Start{first_boot_});
+    return {};
 }
 
 std::map<GroupId, io::PluginGroup> Engine::plugin_groups() const
@@ -492,6 +524,8 @@ void Engine::apply_config(const Config &next)
         const auto it = peers_.find(address);
         const auto old = before.multi_chassis.peer.find(address);
         if (it == peers_.end() || old == before.multi_chassis.peer.end())
+            continue;
+        if (!it->second.mimp)
             continue;
         it->second.mimp->reconfigure(peer);
         if (old->second.shutdown != peer.shutdown)

@@ -25,6 +25,7 @@
 #include "app/runtime_admin.hpp"
 #include "app/sync_control.hpp"
 #include "app/vrrp_control.hpp"
+#include "core/crypto.hpp"
 #include "core/group/members.hpp"
 #include "core/group/rekey_pacer.hpp"
 #include "io/control_socket.hpp"
@@ -62,7 +63,8 @@ public:
 
 private:
     struct Peer {
-        std::unique_ptr<PeerControl> mimp;
+        std::unique_ptr<PeerControl> mimp;      // nullptr until begin_peers()
+        DerivedKeys keys;                       // until then
         std::unique_ptr<SyncControl> sync;      // shares the key; nullptr: sync is not configured
     };
     struct Group {
@@ -92,7 +94,9 @@ private:
     };
 
     // engine.cpp
-    Expected<void> start_peer(const PeerConfig &peer, bool first_boot);
+    Expected<void> start_sync(const PeerConfig &peer);
+    Expected<void> start_mimp(const PeerConfig &peer);
+    void begin_peers();
     Expected<void> start_groups();
     Expected<void> load_cookie();
     void write_fence_plan();
@@ -154,7 +158,8 @@ private:
     std::map<IpAddress, Peer> peers_;
     std::unique_ptr<SyncControl> local_;        // groups without sync
     std::map<GroupId, Group> groups_;
-    io::EventSource member_timer_, stop_timer_;
+    io::EventSource member_timer_, stop_timer_, settle_timer_;
+    bool first_boot_ = true, peers_begun_ = false;
     bool stopping_ = false;
     std::uint64_t acked_epoch_ = 0, acked_seq_ = 0, newest_seq_ = 0;
 };

@@ -153,7 +153,7 @@ std::vector<SyncView> Engine::sync()
         for (const auto &[id, g] : groups_)
             if (g.peer == address)
                 v.held_expired += g.held_expired;
-        if (const auto skew = it->second.mimp->snapshot().clock_skew_ns)
+        if (const auto skew = it->second.mimp ? it->second.mimp->snapshot().clock_skew_ns : std::nullopt)
             v.clock_skew = static_cast<double>(*skew) / 1e9;
         v.last_in_sync = time_text(sc.last_in_sync());
         for (const auto &[name, alarm] : sc.alarms())

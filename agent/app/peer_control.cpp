@@ -40,7 +40,7 @@ PeerControl::PeerControl(io::EventLoop &loop, io::Log &log, io::McipsecNl &kerne
 
 Duration PeerControl::detection() const { return detection_time(peer_.mc_ipsec); }
 
-Expected<void> PeerControl::start(DerivedKeys &keys, mimp::Event first)
+Expected<void> PeerControl::open(DerivedKeys &keys)
 {
     const auto config = mimp_config(peer_);
     if (auto ok = mimp::Session::validate(config); !ok)
@@ -65,7 +65,6 @@ Expected<void> PeerControl::start(DerivedKeys &keys, mimp::Event first)
         if (auto done = start_bfd(); !done)
             return done;
     }
-    event(std::move(first));
     return {};
 }
 

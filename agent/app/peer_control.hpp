@@ -44,8 +44,9 @@ public:
                 const PeerConfig &peer, const MultiChassisConfig &common);
 
     Callbacks callbacks;
-    // keys: derive_keys() of the peer's authentication key; mimp keys are taken.
-    Expected<void> start(DerivedKeys &keys, mimp::Event first);
+    // Opens the sockets; the first event() is Start or Resume.
+    // keys: derive_keys() of the peer's authentication key; its MIMP keys are taken.
+    Expected<void> open(DerivedKeys &keys);
     void event(mimp::Event e);
     void reconfigure(const PeerConfig &peer);
     // AdminDown toward the peer (restart, shutdown): no failure for it.

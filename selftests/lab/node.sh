@@ -48,7 +48,19 @@ node_etc()
 	if [ -d "$LAB_SRC/etc/$1" ]; then
 		cp -r "$LAB_SRC/etc/$1/." "$dir/etc/"
 	fi
+	# The product's plugin is for gateways: anywhere else its gate would stay
+	# closed for want of an agent.
+	case $1 in
+	SeGW-*) ;;
+	*) rm -f "$dir/etc/strongswan.d/charon/mcipsec.conf" ;;
+	esac
 	sed -i "s#@NODE@#$1#g" "$dir/etc/strongswan.conf"
+	case $1 in
+	SeGW-*) ;;
+	*) rm -f "$dir/etc/strongswan.d/charon/mcipsec.conf" ;;
+	esac
+	[ -e "$dir/etc/strongswan.d/charon/mcipsec.conf" ] ||
+		sed -i '/mcipsec\.conf/d' "$dir/etc/strongswan.conf"
 	chmod -R go-w "$dir/etc"
 }
 
@@ -104,11 +116,13 @@ port_plug()
 cable_cut() { bridge link set dev "$1" state 0; }
 cable_mend() { bridge link set dev "$1" state 3; }
 
-# node_destroy NODE: kill its first process; everything of it goes.
+# node_destroy NODE: kill its first process; everything of it goes. Connections
+# that nobody holds any more would keep the namespace for minutes otherwise.
 node_destroy()
 {
 	local pid dir=$LAB_DIR/$1
 	pid=$(node_pid "$1") || return 0
+	lab "$1" sysctl -qw net.ipv4.tcp_orphan_retries=1
 	kill -9 "$pid" 2>/dev/null
 	rm -f "$dir/pid" "$dir/ready"
 	wait_for "$1 is gone" 60 test ! -e "/proc/$pid"
