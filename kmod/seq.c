@@ -311,8 +311,9 @@ int mcipsec_seq_dump(struct sk_buff *skb, struct netlink_callback *cb)
 			dump->n = 0;
 			dump->next = 0;
 			dump->budget = MCIPSEC_SEQ_BATCH;
-			dump->done = !xfrm_state_walk(dump->mn->net, &dump->walk,
-						      mcipsec_seq_walk, dump);
+			/* -ENOENT: this namespace has no SA. */
+			dump->done = xfrm_state_walk(dump->mn->net, &dump->walk,
+						     mcipsec_seq_walk, dump) != -ENOBUFS;
 		}
 		rcu_read_unlock();
 		if (dump->full || (dump->done && dump->next == dump->n))
