@@ -347,10 +347,10 @@ void mcipsec_group_release_all(struct mcipsec_net *mn)
 		mcipsec_group_destroy(g);
 	table = rcu_replace_pointer(mn->table, NULL, lockdep_is_held(&mn->lock));
 	mutex_unlock(&mn->lock);
+	if (table) {
+		for (i = 1; i <= MCIPSEC_LEASE_MAX; i++)
+			mcipsec_lease_stop(&table->leases[i]);
+		kvfree_rcu(table, rcu);
+	}
 	xa_destroy(&mn->groups);
-	if (!table)
-		return;
-	for (i = 1; i <= MCIPSEC_LEASE_MAX; i++)
-		mcipsec_lease_stop(&table->leases[i]);
-	kvfree_rcu(table, rcu);
 }

@@ -43,9 +43,10 @@ static int mcipsec_flip_parse(struct mcipsec_net *mn, const struct nlattr *nest,
 				    "STATE must be 0..4 (discovery, notEligible, eligible, standby, master)");
 		return -EINVAL;
 	}
-	flip->flags = attrs[MCIPSEC_A_FLAGS] ? nla_get_u32(attrs[MCIPSEC_A_FLAGS]) :
-					       MCIPSEC_MODE_FLAGS(flip->g->mode) &
-					       MCIPSEC_F_STICKY_LEASE;
+	if (attrs[MCIPSEC_A_FLAGS])
+		flip->flags = nla_get_u32(attrs[MCIPSEC_A_FLAGS]);
+	else
+		flip->flags = MCIPSEC_MODE_FLAGS(flip->g->mode) & ~MCIPSEC_F_PREPARED;
 	if (flip->flags & ~MCIPSEC_F_ALL) {
 		NL_SET_ERR_MSG_ATTR(extack, attrs[MCIPSEC_A_FLAGS], "FLAGS has unknown bits");
 		return -EINVAL;

@@ -130,17 +130,22 @@ static enum mcipsec_origin mcipsec_origin(const struct mcipsec_nexthop *nh,
 	return origin;
 }
 
-/* One hop less to live; false if there is none left. Needs a writable header. */
+/*
+ * As IP does when it forwards: one hop less to live, false if there is none
+ * left. Needs a writable header.
+ */
 static bool mcipsec_age(struct sk_buff *skb, u16 family)
 {
 	if (family == AF_INET) {
 		if (ip_hdr(skb)->ttl <= 1)
 			return false;
 		ip_decrease_ttl(ip_hdr(skb));
+		IPCB(skb)->flags |= IPSKB_FORWARDED;
 	} else {
 		if (ipv6_hdr(skb)->hop_limit <= 1)
 			return false;
 		ipv6_hdr(skb)->hop_limit--;
+		IP6CB(skb)->flags |= IP6SKB_FORWARDED;
 	}
 	return true;
 }
@@ -150,14 +155,13 @@ static unsigned int mcipsec_shunt_send(struct mcipsec_group *g, struct dst_entry
 				       struct sk_buff *skb, bool public,
 				       const struct nf_hook_state *state)
 {
-	unsigned int err;
-
 	if (public) {
-		/* Flooded or broadcast frames would be answered by each gateway. */
-		err = skb->pkt_type == PACKET_HOST ? 0 : 1;
-		if (!err && skb_cow(skb, LL_RESERVED_SPACE(dst->dev)))
-			goto drop;
-		if (err || !mcipsec_age(skb, state->pf)) {
+		if (skb_cow(skb, LL_RESERVED_SPACE(dst->dev))) {
+			dst_release(dst);
+			return NF_DROP;
+		}
+		/* What was flooded would be shunted by each gateway it reached. */
+		if (skb->pkt_type != PACKET_HOST || !mcipsec_age(skb, state->pf)) {
 			mcipsec_count(g, MCIPSEC_STAT_DROP_LOOP);
 			dst_release(dst);
 			return NF_DROP;
@@ -171,10 +175,6 @@ static unsigned int mcipsec_shunt_send(struct mcipsec_group *g, struct dst_entry
 	mcipsec_count(g, public ? MCIPSEC_STAT_SHUNT_PUBLIC : MCIPSEC_STAT_SHUNT_PRIVATE);
 	dst_output(state->net, state->sk, skb);
 	return NF_STOLEN;
-
-drop:
-	dst_release(dst);
-	return NF_DROP;
 }
 
 /*

@@ -167,7 +167,9 @@ check "the CE's IKE SPIs are those of step 9" same_ike
 
 say ""
 say "${c_head}(SeGW-1 boots; its links towards SeGW-2 and P-1 are plugged in last)${c_off}"
-check "SeGW-1 has power" node_up SeGW-1
+check_wait "nothing is left of the old SeGW-1, kernel state included" 60 node_gone SeGW-1
+check "SeGW-1 has power" node_up SeGW-1 || abort "no second SeGW-1"
+lab SeGW-1 cat /sys/class/net/int-SeGW1-S1/address >"$LAB_DIR/SeGW-1/mac"
 cable_cut w12-segw1
 cable_cut w1p-segw1
 observers_start SeGW-1
@@ -184,8 +186,7 @@ check_wait "VRRP: in-use 50 backup on SeGW-1, master on SeGW-2" 20 \
 check_wait "its charon is filled again: the CE's IKE_SA is there, passive" 60 refilled
 check_wait "protection status nominal on both" 60 nominal
 check_is "SeGW-1 has sent nothing from the gateway address" 0 \
-	eval 'capture from 10.10.20.1 "$OBS_DIR/public.pcap" --from "$t_boot" --mac "$(lab SeGW-1 cat /sys/class/net/int-SeGW1-S1/address)" | jq ".esp + .ike"'
-lab SeGW-1 cat /sys/class/net/int-SeGW1-S1/address >"$LAB_DIR/SeGW-1/mac"
+	eval 'capture from 10.10.20.1 "$OBS_DIR/public.pcap" --from "$t_boot" --mac "$(gateway_mac SeGW-1)" | jq ".esp + .ike"'
 show_mc SeGW-1
 show_vrrp SeGW-1
 show SeGW-1 swanctl --list-sas

@@ -284,6 +284,33 @@ static void drop_tasks(ike_sa_t *ike_sa)
 }
 
 /**
+ * From here on the state of the entries of an IKE_SA comes from the other
+ * chassis, whatever was announced here. Lock held.
+ */
+static void disown(private_mcipsec_group_t *this, ike_sa_t *ike_sa,
+				   mcipsec_ike_entry_t *entry)
+{
+	uint8_t key[MCIPSEC_KEY_CHILD];
+	mcipsec_child_entry_t *child;
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+
+	entry->imported = entry->digest = 0;
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		mcipsec_child_key(child_sa->get_protocol(child_sa),
+						  child_sa->get_spi(child_sa, TRUE), key);
+		child = this->table->get_child(this->table, entry->group, key, FALSE);
+		if (child)
+		{
+			child->imported = child->digest = 0;
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+/**
  * Make one IKE_SA passive, or drop it if it is not established
  */
 static void hand_over_one(private_mcipsec_group_t *this, ike_sa_id_t *id)
@@ -320,7 +347,7 @@ static void hand_over_one(private_mcipsec_group_t *this, ike_sa_id_t *id)
 		entry->response_imported = entry->response != NULL;
 		entry->request_imported = entry->request != NULL &&
 					entry->request_mid == ike_sa->get_message_id(ike_sa, TRUE);
-		entry->digest = 0;
+		disown(this, ike_sa, entry);
 	}
 	this->table->lock->unlock(this->table->lock);
 

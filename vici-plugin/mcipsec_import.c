@@ -368,7 +368,7 @@ static void remember(mcipsec_ike_entry_t *entry,
 	entry->initiator = record->initiator;
 	entry->published = TRUE;
 	entry->need_timers = TRUE;
-	entry->version = request->version;
+	entry->version = entry->imported = request->version;
 	entry->digest = 0;
 	entry->state = record->state;
 	memcpy(entry->lineage, request->lineage, sizeof(entry->lineage));
@@ -430,11 +430,11 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 	active = group && group->state == MCIPSEC_ACTIVE;
 	entry = this->table->get_ike(this->table, request->key, FALSE);
 	known = entry != NULL;
-	stale = entry && entry->published && entry->version >= request->version;
+	stale = entry && entry->imported && entry->imported >= request->version;
 	if (stale)
 	{
-		result = entry->version == request->version ? MCIPSEC_INSTALLED
-													: MCIPSEC_STALE;
+		result = entry->imported == request->version ? MCIPSEC_INSTALLED
+													 : MCIPSEC_STALE;
 		request->reason = "this or a newer version is here";
 	}
 	this->table->lock->unlock(this->table->lock);

@@ -247,7 +247,7 @@ static void remember(mcipsec_child_entry_t *entry,
 	memcpy(entry->parent, request->parent, sizeof(entry->parent));
 	entry->published = TRUE;
 	entry->need_timers = TRUE;
-	entry->version = request->version;
+	entry->version = entry->imported = request->version;
 	entry->digest = 0;
 	entry->state = record->state;
 	entry->initiator = record->initiator;
@@ -329,11 +329,11 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 	active = group && group->state == MCIPSEC_ACTIVE;
 	entry = table->get_child(table, request->group, request->key, FALSE);
 	known = entry != NULL;
-	stale = entry && entry->published && entry->version >= request->version;
+	stale = entry && entry->imported && entry->imported >= request->version;
 	if (stale)
 	{
-		result = entry->version == request->version ? MCIPSEC_INSTALLED
-													: MCIPSEC_STALE;
+		result = entry->imported == request->version ? MCIPSEC_INSTALLED
+													 : MCIPSEC_STALE;
 		request->reason = "this or a newer version is here";
 	}
 	else if (entry && !memeq(entry->parent, request->parent,

@@ -148,6 +148,84 @@ bool mcipsec_group_replicates(mcipsec_group_entry_t *group, char *connection)
 	return found;
 }
 
+host_t *mcipsec_address_owned(mcipsec_table_t *table, uint32_t id,
+							  linked_list_t *addresses)
+{
+	mcipsec_group_entry_t *group;
+	enumerator_t *enumerator;
+	host_t *host, *found = NULL;
+
+	enumerator = addresses->create_enumerator(addresses);
+	while (!found && enumerator->enumerate(enumerator, &host))
+	{
+		group = table->group_of(table, host);
+		if (group && group->id != id && !group->removed)
+		{
+			found = host;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+void mcipsec_address_take(mcipsec_table_t *table, uint32_t id,
+						  linked_list_t *addresses)
+{
+	mcipsec_group_entry_t *group;
+	enumerator_t *enumerator;
+	host_t *host, *current;
+	enumerator_t *inner;
+
+	enumerator = addresses->create_enumerator(addresses);
+	while (enumerator->enumerate(enumerator, &host))
+	{
+		group = table->group_of(table, host);
+		if (group && group->removed && group->id != id)
+		{
+			inner = group->addresses->create_enumerator(group->addresses);
+			while (inner->enumerate(inner, &current))
+			{
+				if (current->ip_equals(current, host))
+				{
+					group->addresses->remove_at(group->addresses, inner);
+					current->destroy(current);
+				}
+			}
+			inner->destroy(inner);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+void mcipsec_count_entries(mcipsec_table_t *table, uint32_t id, u_int *ike,
+						   u_int *child)
+{
+	mcipsec_child_entry_t *child_entry;
+	mcipsec_ike_entry_t *ike_entry;
+	enumerator_t *enumerator;
+
+	*ike = *child = 0;
+	enumerator = table->create_ike_enumerator(table);
+	while (enumerator->enumerate(enumerator, &ike_entry))
+	{
+		if (ike_entry->group == id && ike_entry->published &&
+			!ike_entry->deleted)
+		{
+			(*ike)++;
+		}
+	}
+	enumerator->destroy(enumerator);
+	enumerator = table->create_child_enumerator(table);
+	while (enumerator->enumerate(enumerator, &child_entry))
+	{
+		if (child_entry->group == id && child_entry->published)
+		{
+			(*child)++;
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
 void mcipsec_packets_clear(array_t **packets)
 {
 	chunk_t *packet;

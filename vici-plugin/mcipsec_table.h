@@ -134,6 +134,10 @@ struct mcipsec_ike_entry_t {
 	uint8_t lineage[MCIPSEC_LINEAGE];
 	uint64_t version;
 
+	/** version that was imported, 0 if the state is our own: what this chassis
+	 *  announced does not count against what the chassis after it announces */
+	uint64_t imported;
+
 	/** sequence number of the last record of it or of a child */
 	uint64_t seq;
 
@@ -199,8 +203,9 @@ struct mcipsec_child_entry_t {
 	/** timers have to be scheduled by activation */
 	bool need_timers;
 
-	/** see documentation of the record */
+	/** see documentation of the record, and of the IKE_SA's */
 	uint64_t version;
+	uint64_t imported;
 	uint64_t own_seq;
 	uint64_t digest;
 
@@ -335,6 +340,26 @@ void mcipsec_child_key(protocol_id_t protocol, uint32_t spi_in,
  * Does a group replicate this connection?
  */
 bool mcipsec_group_replicates(mcipsec_group_entry_t *group, char *connection);
+
+/**
+ * Does another group than this one own one of these addresses? Lock held.
+ *
+ * @return			that address, NULL if none
+ */
+host_t *mcipsec_address_owned(mcipsec_table_t *table, uint32_t id,
+							  linked_list_t *addresses);
+
+/**
+ * Take addresses away from groups that were removed. Lock held.
+ */
+void mcipsec_address_take(mcipsec_table_t *table, uint32_t id,
+						  linked_list_t *addresses);
+
+/**
+ * Count the entries of a group. Lock held.
+ */
+void mcipsec_count_entries(mcipsec_table_t *table, uint32_t id, u_int *ike,
+						   u_int *child);
 
 /**
  * Replace a list of packets (chunk_t*) by copies; wiped when cleared.

@@ -12,7 +12,7 @@
 
 /** Bounds of commit-limit-ms */
 #define COMMIT_LIMIT_MIN	1
-#define COMMIT_LIMIT_MAX	10000
+#define COMMIT_LIMIT_MAX	60000
 
 typedef struct private_mcipsec_vici_t private_mcipsec_vici_t;
 typedef struct target_t target_t;
@@ -133,93 +133,6 @@ CALLBACK(version, vici_message_t*,
 }
 
 /**
- * Does another group own one of these addresses?
- */
-static host_t *owned_elsewhere(private_mcipsec_vici_t *this, uint32_t id,
-							   linked_list_t *addresses)
-{
-	mcipsec_group_entry_t *group;
-	enumerator_t *enumerator;
-	host_t *host, *found = NULL;
-
-	enumerator = addresses->create_enumerator(addresses);
-	while (!found && enumerator->enumerate(enumerator, &host))
-	{
-		group = this->table->group_of(this->table, host);
-		if (group && group->id != id && !group->removed)
-		{
-			found = host;
-		}
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
-/**
- * Take addresses away from groups that were removed
- */
-static void take_from_removed(private_mcipsec_vici_t *this, uint32_t id,
-							  linked_list_t *addresses)
-{
-	mcipsec_group_entry_t *group;
-	enumerator_t *enumerator;
-	host_t *host, *current;
-	enumerator_t *inner;
-
-	enumerator = addresses->create_enumerator(addresses);
-	while (enumerator->enumerate(enumerator, &host))
-	{
-		group = this->table->group_of(this->table, host);
-		if (group && group->removed && group->id != id)
-		{
-			inner = group->addresses->create_enumerator(group->addresses);
-			while (inner->enumerate(inner, &current))
-			{
-				if (current->ip_equals(current, host))
-				{
-					group->addresses->remove_at(group->addresses, inner);
-					current->destroy(current);
-				}
-			}
-			inner->destroy(inner);
-		}
-	}
-	enumerator->destroy(enumerator);
-}
-
-/**
- * Count the entries of a group. Lock held.
- */
-static void count_entries(private_mcipsec_vici_t *this, uint32_t id, u_int *ike,
-						  u_int *child)
-{
-	mcipsec_child_entry_t *child_entry;
-	mcipsec_ike_entry_t *ike_entry;
-	enumerator_t *enumerator;
-
-	*ike = *child = 0;
-	enumerator = this->table->create_ike_enumerator(this->table);
-	while (enumerator->enumerate(enumerator, &ike_entry))
-	{
-		if (ike_entry->group == id && ike_entry->published &&
-			!ike_entry->deleted)
-		{
-			(*ike)++;
-		}
-	}
-	enumerator->destroy(enumerator);
-	enumerator = this->table->create_child_enumerator(this->table);
-	while (enumerator->enumerate(enumerator, &child_entry))
-	{
-		if (child_entry->group == id && child_entry->published)
-		{
-			(*child)++;
-		}
-	}
-	enumerator->destroy(enumerator);
-}
-
-/**
  * Apply a group command whose values were checked
  */
 static vici_message_t *apply_group(private_mcipsec_vici_t *this, uint32_t id,
@@ -235,7 +148,7 @@ static vici_message_t *apply_group(private_mcipsec_vici_t *this, uint32_t id,
 	group = this->table->get_group(this->table, id, TRUE);
 	if (addresses)
 	{
-		take_from_removed(this, id, addresses);
+		mcipsec_address_take(this->table, id, addresses);
 		group->addresses->destroy_offset(group->addresses,
 										 offsetof(host_t, destroy));
 		group->addresses = addresses;
@@ -271,7 +184,7 @@ static vici_message_t *apply_group(private_mcipsec_vici_t *this, uint32_t id,
 
 	b = mcipsec_accept();
 	this->table->lock->lock(this->table->lock);
-	count_entries(this, id, &ike, &child);
+	mcipsec_count_entries(this->table, id, &ike, &child);
 	b->add_kv(b, "state", "%N", mcipsec_group_state_names, group->state);
 	this->table->lock->unlock(this->table->lock);
 	b->add_kv(b, "ike", "%u", ike);
@@ -336,7 +249,8 @@ CALLBACK(group, vici_message_t*,
 		else
 		{
 			this->table->lock->lock(this->table->lock);
-			other = owned_elsewhere(this, number, addresses);
+			other = mcipsec_address_owned(this->table, number,
+											  addresses);
 			this->table->lock->unlock(this->table->lock);
 			if (other)
 			{
@@ -724,7 +638,7 @@ CALLBACK(status, vici_message_t*,
 		{
 			continue;
 		}
-		count_entries(this, group->id, &ike, &child);
+		mcipsec_count_entries(this->table, group->id, &ike, &child);
 		snprintf(section, sizeof(section), "group-%u", group->id);
 		b->begin_section(b, section);
 		b->add_kv(b, "state", "%N", mcipsec_group_state_names, group->state);

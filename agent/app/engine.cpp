@@ -487,8 +487,10 @@ void Engine::save_admin()
 
 void Engine::serve(io::ControlServer::ClientId id, const io::ControlPeer &who, const io::Json &request)
 {
-    const auto answer = dispatch(*this, nlohmann::json::parse(request.dump()), who.privileged);
-    control_->reply(id, io::Json::parse(answer.dump()));
+    // Both ends are JSON text; an identity that is no UTF-8 must not throw.
+    constexpr auto lenient = nlohmann::json::error_handler_t::replace;
+    const auto answer = dispatch(*this, nlohmann::json::parse(request.dump(-1, ' ', false, lenient)), who.privileged);
+    control_->reply(id, io::Json::parse(answer.dump(-1, ' ', false, lenient)));
     if (wants_events(answer))
         control_->subscribe(id);
 }

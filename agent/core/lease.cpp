@@ -55,6 +55,13 @@ LeaseKeeper::Renewal LeaseKeeper::renew(Time now, Time heartbeat, Time bound)
     return {true, expiry_};
 }
 
+void LeaseKeeper::replan(LeasePlan plan, Time now)
+{
+    lapsed_ = lapsed(now);
+    armed_ = false;
+    plan_ = plan;
+}
+
 void LeaseKeeper::extend(Time expiry)
 {
     if (lapsed_)

@@ -61,6 +61,9 @@ public:
 
     bool lapsed(Time now) const { return lapsed_ || (armed_ && now >= expiry_); }
     void rearm() { lapsed_ = armed_ = false; }
+    // Other timers from now on. The next renewal may end earlier than the last; that a lease had
+    // run out is not forgotten.
+    void replan(LeasePlan plan, Time now);
     // A planned restart was granted: one long lease, e.g. until the restart hold ends.
     void extend(Time expiry);
     Time expiry() const { return expiry_; }

@@ -138,6 +138,8 @@ Expected<GroupInfo> parse_group(ByteView attrs)
     (void)attr_get(t[MCIPSEC_A_LEASE_ID], g.lease_id);
     if (std::uint64_t expiry = 0; attr_get(t[MCIPSEC_A_LEASE_EXPIRY], expiry) && expiry)
         g.lease_expiry = from_ns(expiry);
+    if (std::uint64_t since = 0; attr_get(t[MCIPSEC_A_TIME], since) && since)
+        g.since = from_ns(since);
     const nlattr *stats[MCIPSEC_STAT_MAX + 1];
     if (auto r = parse_attrs(attr_view(t[MCIPSEC_A_STATS]), stats); !r)
         return tl::unexpected(r.error());
@@ -299,7 +301,7 @@ Expected<void> McipsecNl::seq_get(GroupId id, const std::function<void(std::span
     return r;
 }
 
-Expected<SeqResult> McipsecNl::seq_set(GroupId id, std::span<const mcipsec_seq> seqs)
+Expected<SeqResult> McipsecNl::seq_set(GroupId id, std::span<const mcipsec_seq> seqs, std::uint32_t margin)
 {
     SeqResult sum;
     while (!seqs.empty()) {
@@ -307,6 +309,8 @@ Expected<SeqResult> McipsecNl::seq_set(GroupId id, std::span<const mcipsec_seq> 
         seqs = seqs.subspan(chunk.size());
         start(message_, family_, MCIPSEC_CMD_SEQ_SET);
         message_.u32(MCIPSEC_A_GROUP_ID, id);
+        if (margin)
+            message_.u32(MCIPSEC_A_SEQ_MARGIN, margin);
         message_.bytes(MCIPSEC_A_SEQ, ByteView(reinterpret_cast<const std::uint8_t *>(chunk.data()), chunk.size_bytes()));
         bool bad = true;
         auto r = socket_.call(message_, [&](const nlmsghdr *h) {
@@ -317,11 +321,13 @@ Expected<SeqResult> McipsecNl::seq_set(GroupId id, std::span<const mcipsec_seq> 
             (void)attr_get(t[MCIPSEC_A_SEQ_UNCHANGED], one.unchanged);
             (void)attr_get(t[MCIPSEC_A_SEQ_MISSING], one.missing);
             (void)attr_get(t[MCIPSEC_A_SEQ_REFUSED], one.refused);
+            (void)attr_get(t[MCIPSEC_A_SEQ_EXHAUSTED], one.exhausted);
             bad = false;
             sum.updated += one.updated;
             sum.unchanged += one.unchanged;
             sum.missing += one.missing;
             sum.refused += one.refused;
+            sum.exhausted += one.exhausted;
         });
         if (!r)
             return tl::unexpected(r.error());

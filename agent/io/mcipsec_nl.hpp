@@ -47,7 +47,8 @@ struct GroupInfo : GroupConfig {
     mcipsec_action action = MCIPSEC_ACTION_BLACKHOLE;
     std::uint32_t flags = 0;            // MCIPSEC_F_*
     Generation generation = 0;
-    std::optional<Time> lease_expiry;   // none: no lease set
+    std::optional<Time> lease_expiry;   // none: without a lease, or it was never set
+    std::optional<Time> since;          // last change of state
     GroupStats stats;
 };
 std::string_view to_string(mcipsec_action a);   // blackhole, shunt, forward, prepared
@@ -61,6 +62,7 @@ struct StateChange {
 
 struct SeqResult {
     std::uint32_t updated = 0, unchanged = 0, missing = 0, refused = 0;
+    std::uint32_t exhausted = 0;        // of updated and unchanged: end of the number space
 };
 
 class McipsecNl {
@@ -74,7 +76,8 @@ public:
     Expected<GroupInfo> group_get(GroupId id);
     Expected<std::vector<GroupInfo>> group_dump();
 
-    // All of them or none, in one message; EBUSY: another cookie's lease runs.
+    // All of them or none, in one message; EBUSY: another cookie's lease runs. When it
+    // returns, no packet is treated by the old state any more.
     Expected<void> state_set(const Cookie &cookie, std::span<const StateChange> changes);
     Expected<void> lease_set(const Cookie &cookie, std::uint32_t lease_id, Time expiry);
 
@@ -82,7 +85,8 @@ public:
     // must not call into this object.
     Expected<void> seq_get(GroupId id, const std::function<void(std::span<const mcipsec_seq>)> &fn);
     // In chunks; the sum of the counts. Monotonic in the kernel, so that it may be repeated.
-    Expected<SeqResult> seq_set(GroupId id, std::span<const mcipsec_seq> seqs);
+    // margin is added to each oseq (0..MCIPSEC_SEQ_MARGIN_MAX).
+    Expected<SeqResult> seq_set(GroupId id, std::span<const mcipsec_seq> seqs, std::uint32_t margin = 0);
 
     // Returns when the module took the request; -EPERM, -EAGAIN, -ESRCH, -ENOENT as in the uapi.
     Expected<void> switchover(GroupId id, std::uint64_t switchover_id, std::uint32_t flags);

@@ -184,7 +184,7 @@ still()
 	[ -n "$before" ] && [ "$before" = "$after" ] || { diag "SAs moved: $before -> $after"; return 1; }
 }
 moves() { ! still "$@" >/dev/null; }
-pkt() { on "$1" python3 "$here/pkt.py" "${@:2}"; }	# NS COMMAND...
+pkt() { on "$1" python3 -IS "$here/pkt.py" "${@:2}"; }	# NS COMMAND...
 
 refused() { pkt "$1" send $GW $CE "$2" 2>&1 | grep -q EPERM; }	# NS PORT
 

@@ -8,8 +8,8 @@
 setup
 topology
 for ns in ce gw1; do sa $ns window; done
-background gw1 python3 "$here/pkt.py" serve $GW /run/serve.ready
-background gw1 python3 "$here/pkt.py" serve $GW6 /run/serve6.ready
+background gw1 python3 -IS "$here/pkt.py" serve $GW /run/serve.ready
+background gw1 python3 -IS "$here/pkt.py" serve $GW6 /run/serve6.ready
 wait_for "servers" 20 test -e /run/serve.ready -a -e /run/serve6.ready
 
 check "control: without a group the tunnel works" ping_p 2
@@ -69,7 +69,7 @@ set_state gw1 master
 check "master: fragments pass" counts gw1 forward_in 1 pkt ce frag $CE $GW udp
 
 # ESP-in-UDP, both ends through their port 4500.
-background ce python3 "$here/pkt.py" serve $CE /run/serve-ce.ready
+background ce python3 -IS "$here/pkt.py" serve $CE /run/serve-ce.ready
 wait_for "server of ce" 20 test -e /run/serve-ce.ready
 for ns in ce gw1; do sa $ns window udp; done
 check "master: ESP-in-UDP passes" counts gw1 forward_in 2 ping_p 2

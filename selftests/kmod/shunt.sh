@@ -145,15 +145,18 @@ nl gw2 group set 1 public 10.99.0.1
 check "control: without a next-hop of its family it is dropped" counts gw2 drop_esp 1 fails ping_p
 
 # ESP-in-UDP.
-for ns in gw1 ce; do
+for ns in gw1 gw2 ce; do
 	[ $ns = ce ] && addr=$CE || addr=$GW
-	background $ns python3 "$here/pkt.py" serve $addr /run/serve-$ns.ready
+	background $ns python3 -IS "$here/pkt.py" serve $addr /run/serve-$ns.ready
 	wait_for "server in $ns" 20 test -e /run/serve-$ns.ready
 done
 for ns in ce gw1 gw2; do sa $ns esn udp; done
 check "ESP-in-UDP is shunted" counts gw2 shunt_public 2 untouched gw2 ping_p 2
 check "IKE is shunted, and the master's answer arrives" \
 	counts gw2 shunt_public 1 pkt ce ike $CE $GW 4500
+nl gw2 gate off
+check "gate off: the XFRM handlers drop ESP-in-UDP" counts gw2 drop_xfrm 1 still gw2 fails ping_p
+nl gw2 gate on
 
 # As on a real gateway: xfrm interfaces in a VRF, the private shunt through GRE.
 for n in 1 2; do
@@ -188,4 +191,11 @@ via gw1
 check "VRF: prepared forwards what came through GRE" counts gw2 forward_private 2 ping_ce 2
 via gw2
 check "VRF: prepared, and nothing else" counts gw2 shunt_private 1 fails ping_ce
+
+# Routes that a shunt cached hold devices of the namespace.
+for pid in "${jobs_started[@]}"; do kill "$pid"; done
+for pid in "${jobs_started[@]}"; do wait "$pid" 2>/dev/null; done
+ip netns del gw1
+ip netns del gw2
+check_wait "namespaces that shunted can go, and the module after them" 20 rmmod mcipsec
 finish

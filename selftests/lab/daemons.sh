@@ -57,7 +57,7 @@ bird_start()
 keepalived_start()
 {
 	lab "$1" mkdir -p /run/mcipsec/vrrp
-	spawn "$1" keepalived /usr/sbin/keepalived -n -l -D -f /etc/keepalived/keepalived.conf \
+	spawn "$1" keepalived /usr/sbin/keepalived -n -l -G -D -f /etc/keepalived/keepalived.conf \
 		-p /run/keepalived.pid -r /run/keepalived-vrrp.pid
 }
 

@@ -95,7 +95,7 @@ p1_prefers() { lab P-1 ip route get vrf vprn2 192.168.1.1 2>/dev/null | grep -q 
 p1_routes()
 {
 	lab P-1 birdc show route table vprn2 all for "$1" | awk '
-	/unicast/ { for (i = 1; i <= NF; i++) if ($i ~ /^\[/) { peer = substr($i, 2) } }
+	/unicast/ { match($0, /\[[a-z0-9]+/); peer = substr($0, RSTART + 1, RLENGTH - 1) }
 	/BGP.local_pref/ { print peer, $2 }' | sort
 }
 

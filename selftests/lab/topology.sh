@@ -146,12 +146,22 @@ node_mend()
 	cable_mend "w${n}p-segw$n"
 }
 
+# node_gone NODE: a destroyed gateway's namespace, with all kernel state in it, is
+# gone: its cables have no end there any more.
+node_gone()
+{
+	local n=${1#SeGW-}
+	! lab S-1 ip link show "port-segw$n" && ! ip link show "w12-segw$n" &&
+		! ip link show "w${n}p-segw$n"
+}
+
 # node_kill NODE: power loss of a gateway: silence first, then everything in it
 # is gone, kernel state included.
 node_kill()
 {
 	node_cut "$1"
 	node_destroy "$1"
+	wait_for "the kernel state of $1 is gone" 60 node_gone "$1"
 }
 
 # topo_up: the whole network, without daemons.

@@ -74,9 +74,13 @@ plugin_node()
 	node_etc "$node" || return 1
 	if [ "$node" = peer ]; then
 		plugin_swanctl "$node" 10.1.0.1/32 10.2.0.1/32
-		rm -f "$LAB_DIR/$node/etc/strongswan.d/charon/mcipsec.conf"
 	else
 		plugin_swanctl "$node" 10.2.0.1/32 10.1.0.1/32
+		# node_etc gives it to the lab's gateways only
+		cp /etc/strongswan.d/charon/mcipsec.conf \
+			"$LAB_DIR/$node/etc/strongswan.d/charon/" || return 1
+		printf 'charon {\n\tplugins {\n\t\tinclude strongswan.d/charon/mcipsec.conf\n\t}\n}\n' \
+			>>"$LAB_DIR/$node/etc/strongswan.conf"
 	fi
 	if [ -n "${FRAGMENT_SIZE:-}" ]; then
 		sed -i "s/^charon {/charon {\n\tfragment_size = $FRAGMENT_SIZE/" \

@@ -23,8 +23,8 @@ def stay(node, other):
     node.group(commit="yes")
 
 
-a.configure("active", commit="yes", **{"commit-limit-ms": 10000})
-b.configure("passive", **{"commit-limit-ms": 10000})
+a.configure("active", commit="yes", **{"commit-limit-ms": 60000})
+b.configure("passive", **{"commit-limit-ms": 60000})
 
 # await-conf, then the configuration comes
 lab("B", "mv", "/etc/swanctl/conf.d/tunnel.conf", "/etc/tunnel.conf")
@@ -80,7 +80,7 @@ spis = peer_spis()
 rekey = start("peer", "swanctl", "--rekey", "--child", "net")
 tap.check(wait_for(lambda: a.counter("held") >= 1), "A holds its answer to a rekey", a.status())
 tap.check(wait_for(lambda: b.counter("child") == 2), "B has the new CHILD_SA", b.status())
-tap.equal(peer_spis(), spis, "the peer waits")
+tap.check(set(spis) <= set(peer_spis()) and "REKEYING" in lab("peer", "swanctl", "--list-sas"), "the peer waits")
 take_over("A", b)
 a.sink = None
 tap.check(wait_for(lambda: b.counter("resent") >= 1, 60), "the peer repeats, B answers with A's bytes", b.status())

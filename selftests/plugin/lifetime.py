@@ -15,7 +15,7 @@ began = time.monotonic()
 # A hangs; B's timers run out
 lab("A", "sh", "-c", "kill -STOP $(cat /run/lab/charon.pid)")
 wire = Capture("B", "udp port 500 or udp port 4500")
-wait_for(lambda: time.monotonic() - began > 33, 60)
+wait_for(lambda: time.monotonic() - began > 75, 100)
 tap.equal(wire.stop(), [], "rekey times of IKE_SA and CHILD_SA pass, B sends nothing")
 tap.equal((b.counter("ike"), b.counter("child"), b.counter("records")), (1, 1, 0), "and has what it had")
 tap.check("state=PASSIVE" in b.sas() and "REKEYING" not in b.sas(), "still passive", b.sas())

@@ -6,7 +6,7 @@ tap = Tap()
 a, b = Gateway("A"), Gateway("B")
 
 # closed before the first command, then as told
-a.configure("active", commit="yes", **{"commit-limit-ms": 5000})
+a.configure("active", commit="yes", **{"commit-limit-ms": 60000})
 b.configure("passive")
 a.replicate_to(b)
 quiet = Capture("B", "udp port 500 or udp port 4500 or esp")
@@ -54,6 +54,9 @@ gone = Capture("A", "udp port 500 or udp port 4500 or esp")
 a.sink = None
 lab("A", "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0")
 a.group(state="passive")
+own = a.live("ike")[0]
+tap.equal([a.import_(own, version=v)["result"] for v in (2, 2, 1)], ["installed", "installed", "stale"],
+          "versions that A announced itself do not count against B's")
 move_address(None, "B")
 b.group(state="active")
 b.replicate_to(a)
@@ -94,8 +97,7 @@ lineages = {r["lineage"] for r in a.records + b.records if r["kind"] == "ike"}
 tap.equal(len(lineages), 1, "with the same lineage")
 
 # back to A
-left = gone.stop()
-tap.equal([p for p in left if PEER in p and GATEWAY + "." in p], [], "A has sent nothing while passive")
+tap.equal(gone.stop(), [], "A has sent nothing while passive")
 b.sink = None
 lab("B", "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0")
 b.group(state="passive")

@@ -6,7 +6,7 @@
 # to on the other chassis, or at once if that is over.
 
 . "$(dirname "$0")/common.sh"
-CHILD_REKEY=25s CHILD_LIFE=120s IKE_REKEY=30s IKE_OVER=120s
+CHILD_REKEY=60s CHILD_LIFE=900s IKE_REKEY=70s IKE_OVER=900s
 
 plugin_up || exit 1
 for node in peer A B; do

@@ -75,7 +75,7 @@ def decode_section(data, pos):
 class Client:
     """One connection; commands from any one thread, events in a queue."""
 
-    def __init__(self, path, events=(), timeout=60):
+    def __init__(self, path, events=(), timeout=300):
         self.timeout = timeout
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(path)

@@ -66,10 +66,15 @@ mkdir -p "$results"
 results=$(cd "$results" && pwd)
 console=${console:-$scratch/console}
 rm -f "$results/.exit-code"
+# The guest's terminal is never the user's: whether to colour is known here only.
+colour='export NO_COLOR=1'
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+	colour=
+fi
 {
 	printf 'job=('
 	printf '%q ' "$script" "$@"
-	printf ')\ninteractive=%d\nlimit=%d\n' "$interactive" $((timeout > 60 ? timeout - 30 : timeout))
+	printf ')\n%s\ninteractive=%d\nlimit=%d\n' "$colour" "$interactive" $((timeout > 60 ? timeout - 30 : timeout))
 } >"$results/.job"
 
 accel=$("$TOP/selftests/qemu/accel.sh" "$kdir")

@@ -124,6 +124,20 @@ void test_syntax_error(void **)
     assert_true(e.starts_with("m.toml:2: ") || e.starts_with("m.toml:3: "));
 }
 
+void test_parser_survives(void **)
+{
+    // The first made toml++ abort; found by fuzzing.
+    for (const char *text : {"[#a]\n", "[[", "[", "a = [", "a = {", "\"", "a.", "= 1", "[a]\n[a]\n", "a = 1_", "a = 0x", "a = 1e999", "a = 9999999999999999999999", "\xff\xfe", "a = '''", "a.b = 1\na = 2\n"})
+        assert_false(read(text).has_value());
+    assert_false(read(std::string(100000, '[')).has_value());
+    assert_false(read("a = " + std::string(100000, '[')).has_value());
+    assert_false(read("a = " + std::string(100000, '{')).has_value());
+    std::string dots = "a";
+    for (int i = 0; i < 100000; i++)
+        dots += ".a";
+    assert_false(read(dots + " = 1\n").has_value());
+}
+
 void test_no_control_characters(void **)
 {
     expect_error(with(kSegw1, "[redundancy.multi-chassis.peer.\"192.0.2.2\"]\n", "[redundancy.multi-chassis.peer.\"192.0.2.2\"]\nname = \"\\u001b[31m\"\n"), "name = ", "name is too long or has control characters");
@@ -334,6 +348,7 @@ int main()
         cmocka_unit_test(test_run_dir),
         cmocka_unit_test(test_positions),
         cmocka_unit_test(test_syntax_error),
+        cmocka_unit_test(test_parser_survives),
         cmocka_unit_test(test_no_control_characters),
         cmocka_unit_test(test_several_errors),
         cmocka_unit_test(test_required),

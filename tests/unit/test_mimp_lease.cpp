@@ -75,6 +75,19 @@ void bounded_by_the_other_detection(void **)
     assert_true(k.lapsed(at(20s)));
 }
 
+void other_timers_do_not_hide_a_lapse(void **)
+{
+    LeaseKeeper k(*plan_lease_mimp(1s, 3));
+    assert_true(k.renew(at(0s), at(0s)).expiry == at(2s));
+    k.replan(*plan_lease_bfd(100ms, 300ms), at(1s));                    // BFD came up: shorter from now on
+    assert_true(k.renew(at(1s), at(1s)).expiry == at(1200ms));
+    k.replan(*plan_lease_mimp(1s, 3), at(1300ms));                      // BFD went down because we slept
+    assert_true(k.lapsed(at(1300ms)));
+    assert_false(k.renew(at(1300ms), at(1300ms)).granted);
+    k.rearm();
+    assert_true(k.renew(at(1300ms), at(1300ms)).granted);
+}
+
 void hkdf_rfc5869(void **)
 {
     // RFC 5869 appendix A.1
@@ -158,6 +171,7 @@ int main()
         cmocka_unit_test(guard_too_small_is_refused),
         cmocka_unit_test(renews_and_lapses),
         cmocka_unit_test(bounded_by_the_other_detection),
+        cmocka_unit_test(other_timers_do_not_hide_a_lapse),
         cmocka_unit_test(hkdf_rfc5869),
         cmocka_unit_test(hmac_rfc4231),
         cmocka_unit_test(keys_differ_by_use_and_agree_across),

@@ -110,8 +110,8 @@ void Session::accept(const Packet &p, Time received, Time now, Actions &out)
     } else if (p.echo_epoch == epoch_ && p.echo_sequence > echo_) {
         echo_ = p.echo_sequence;
         const auto at = sent_at(echo_);
-        if (at && echo_ > wake_floor_)
-            fresh_until_ = std::max(fresh_until_, *at + config_->detection());
+        if (at && echo_ > wake_floor_ && now < *at + config_->detection())
+            fresh_until_ = std::max({fresh_until_, *at + config_->detection(), grace_until_});
     }
     if (p.answer && p.echo_epoch == epoch_ && p.echo_sequence == request_sequence_ && request_sequence_) {
         rtt_ = received - request_at_;
@@ -143,8 +143,10 @@ void Session::take_adverts(const Packet &p, Actions &out)
         g.mismatch = mismatch;
         if (known) {
             ++matched;
-            g.announced |= !g.peer_known || g.peer != *it;
-            g.peer = *it;
+            GroupAdvert heard = *it;
+            heard.reached = heard.reached && p.echo_epoch == epoch_;    // else it speaks of our last life
+            g.announced |= !g.peer_known || g.peer != heard;
+            g.peer = heard;
         } else {
             g.announced |= g.peer_known;
         }

@@ -95,10 +95,12 @@ Actions Session::step(const Event &event, Time now)
         const bool slept = now - last_step_ >= config_->detection() - guard_;
         if (slept || (!config_->bfd_enable && now >= lease_expiry_)) {
             stalled(now, out);
-        } else if (reached_ && now - deadline() >= config_->retry_interval) {
+        } else if (now - deadline() >= config_->retry_interval) {
             // Overslept a little: that nothing of ours was echoed meanwhile says nothing about the peer,
             // whose lease counts from its own sends after it had not heard us for a while.
-            fresh_until_ = std::max(fresh_until_, now + config_->detection());
+            grace_until_ = now + config_->detection();
+            if (reached_)
+                fresh_until_ = std::max(fresh_until_, grace_until_);
         }
     } else if (!std::holds_alternative<Start>(event) && !std::holds_alternative<Resume>(event) &&
                !std::holds_alternative<OperChange>(event) && !std::holds_alternative<AdminChange>(event) &&

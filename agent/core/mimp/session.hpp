@@ -395,6 +395,7 @@ private:
     Time heard_at_{};                       // when we last served a packet, of whatever epoch,
     Time heard_arrival_{};                  // and when that one had arrived
     Time fresh_until_{};                    // echo freshness
+    Time grace_until_{};                    // after we overslept: the least that fresh_until_ is set to
     Time contact_since_ = kNever;           // MIMP fresh without a break since
     Time peer_hold_until_{};                // peer restarts as planned, or we resumed
     bool reached_ = false;

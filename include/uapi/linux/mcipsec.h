@@ -74,6 +74,7 @@ enum mcipsec_cmd {
 	/*
 	 * Set the state of one or more groups at once. CAP_NET_ADMIN.
 	 * in: COOKIE, GROUPS { GROUP { ID, STATE, [FLAGS], [GENERATION] } ... }
+	 * Without FLAGS they stay as they are, except that PREPARED ends.
 	 * -EBUSY: owned by another cookie whose lease runs. All groups of the
 	 * message change, or none. When the reply arrives no packet is treated
 	 * by the old state any more: sequence state of a group that stopped

@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# test_agent_stopped.sh - a node that cannot vouch for itself fences itself (I2):
+# the master's agent is stopped (SIGSTOP, so that nothing of it can react). Its
+# lease runs out, the gate closes, mcipsec-trackd lowers VRRP and routes, the
+# peer takes over with every tunnel. Woken up, the old master stands by. The
+# same for an agent that is killed and started again.
+# Control: before, the same questions are answered the other way.
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../lib.sh"
+. "$here/node.sh"
+. "$here/topology.sh"
+. "$here/daemons.sh"
+. "$here/gateway.sh"
+. "$here/observe.sh"
+trap 'lab_collect /results; cp "$OBS_DIR"/* /results/' EXIT
+
+track() { lab "$1" mcipsec-track 1; }
+track_is() { local rc=0; track "$1" >/dev/null 2>&1 || rc=$?; [ "$rc" = "$2" ]; }
+route_state_is() { lab "$1" ip route show table 2 192.168.1.1 | grep -q "proto $2"; }
+track_file_is() { [ "$(lab SeGW-1 cat /run/mcipsec/vrrp/VRRP10.track)" = "$1" ]; }
+
+plan 26
+check "topology is up" topo_up
+check "the module loads" modprobe mcipsec
+check "keys" gateway_keys
+check "the capture runs" capture_start
+bird_start P-1
+gateway_start SeGW-1 & one=$!
+gateway_start SeGW-2 & two=$!
+wait "$one"; wait "$two"
+charon_start CE-1
+check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby
+check_wait "the tunnel is up" 40 ping_ce
+check_wait "protection status nominal on both" 40 nominal
+ike=$(ce_ike_spis)
+check "control: mcipsec-track says SeGW-1 forwards" track_is SeGW-1 0
+check "control: its private route is master-with-peer" route_state_is SeGW-1 211
+
+signal SeGW-1 mcipsecd STOP
+check_wait "agent stopped: mcipsec-track says SeGW-1 does not forward" 20 track_is SeGW-1 1
+check_wait "the gate says so without the agent" 20 gate_is SeGW-1 blackhole
+check_wait "trackd lowers the track file" 20 track_file_is -150
+check_wait "and the routes" 20 route_state_is SeGW-1 213
+check_wait "SeGW-2 takes over" 20 gate_is SeGW-2 forward
+check_wait "VRRP is SeGW-2's" 20 vrrp_is SeGW-2 MASTER
+signal SeGW-1 mcipsecd CONT
+check_wait "woken up, SeGW-1 stands by, SeGW-2 is master" 60 roles SeGW-1 standby SeGW-2 master
+check_wait "protection status nominal on both, again" 60 nominal
+check_wait "CE-1's ping goes on" 20 ping_ce
+check "over the same IKE_SA" test "$ike" = "$(ce_ike_spis)"
+
+signal SeGW-2 mcipsecd KILL
+check_wait "agent killed: SeGW-1 takes over" 20 gate_is SeGW-1 forward
+check_wait "SeGW-2's gate closed by itself" 20 track_is SeGW-2 1
+check_wait "CE-1's ping goes on" 30 ping_ce
+check "over the same IKE_SA" test "$ike" = "$(ce_ike_spis)"
+agent_start SeGW-2
+check_wait "started again, SeGW-2 stands by" 60 roles SeGW-1 master SeGW-2 standby
+check_wait "protection status nominal on both" 60 nominal
+check_is "no sequence number was sent twice under one key" 0 \
+	eval 'capture repeats "$OBS_DIR/public.pcap" | jq .repeated'
+tap_end
