@@ -117,9 +117,9 @@ lab-tools: deps
 	@$(QEMU)/step.sh "build module test tools" $(MAKE) -C selftests/kmod O=$(BUILD)/lab-tools
 .PHONY: lab-tools
 
-## check-long    check with longer explorations, soak and both kernels
-check-long: stage unit-tests lab-tools
-	@MCIPSEC_LONG=1 $(QEMU)/check.sh
+## check-long    check on both kernels, then every fuzzer
+check-long: check-matrix
+	@$(MAKE) fuzz
 
 ## check-matrix  kernel and demo tests on the 6.1 and 6.12 kernels
 check-matrix:

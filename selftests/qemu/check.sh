@@ -9,7 +9,7 @@
 #            */test_*.sh, lab/plain.sh, demo.sh; all speak TAP
 #
 # usage: check.sh [PATTERN]       only what matches the (shell) pattern
-# Environment: MCIPSEC_KERNELS="6.1 6.12", MCIPSEC_LONG=1, EXPECT_ALL_FEATURES=1
+# Environment: MCIPSEC_KERNELS="6.1 6.12", EXPECT_ALL_FEATURES=1
 
 set -uo pipefail
 . "$(dirname "$0")/common.sh"

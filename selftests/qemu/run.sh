@@ -74,7 +74,8 @@ fi
 {
 	printf 'job=('
 	printf '%q ' "$script" "$@"
-	printf ')\n%s\ninteractive=%d\nlimit=%d\n' "$colour" "$interactive" $((timeout > 60 ? timeout - 30 : timeout))
+	printf ')\n%s\nexport EXPECT_ALL_FEATURES=%d\n' "$colour" "${EXPECT_ALL_FEATURES:-0}"
+	printf 'interactive=%d\nlimit=%d\n' "$interactive" $((timeout > 60 ? timeout - 30 : timeout))
 } >"$results/.job"
 
 accel=$("$TOP/selftests/qemu/accel.sh" "$kdir")

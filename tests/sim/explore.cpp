@@ -143,7 +143,7 @@ Result explore(const SessionProbe &setup, unsigned faults, std::size_t most)
 int main(int argc, char **argv)
 {
     using namespace mcipsec::mimp;
-    std::size_t most = 1'500'000;
+    std::size_t most = 1'000'000;
     unsigned faults = 3;
     int bug = 0;
     std::string only;
