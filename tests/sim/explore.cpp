@@ -106,7 +106,7 @@ Result explore(const SessionProbe &setup, unsigned faults, std::size_t most)
     visited.insert(SessionProbe::fingerprint(frontier.front().first));
     std::vector<Step> steps;
     while (!frontier.empty()) {
-        const auto [state, index] = std::move(frontier.front());
+        auto [state, index] = std::move(frontier.front());
         frontier.pop_front();
         p.steps(state, faults, steps);
         for (const auto &t : steps) {
