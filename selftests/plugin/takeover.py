@@ -51,15 +51,15 @@ tap.equal(quiet.stop(), [], "B has sent nothing so far")
 
 # takeover
 gone = Capture("A", "udp port 500 or udp port 4500 or esp")
-a.sink = None
 lab("A", "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0")
 a.group(state="passive")
+a.sink = None  # only now: what the peer got an answer to must be on B
 own = a.live("ike")[0]
 tap.equal([a.import_(own, version=v)["result"] for v in (2, 2, 1)], ["installed", "installed", "stale"],
           "versions that A announced itself do not count against B's")
 move_address(None, "B")
-b.group(state="active")
 b.replicate_to(a)
+b.group(state="active", commit="yes", **{"commit-limit-ms": 60000})
 tap.check("state=PASSIVE" in a.sas(), "A is passive")
 tap.check("state=ESTABLISHED" in b.sas(), "B's IKE_SA is established", b.sas())
 tap.check(ping(5) >= 4, "ping goes on through B")
@@ -98,9 +98,9 @@ tap.equal(len(lineages), 1, "with the same lineage")
 
 # back to A
 tap.equal(gone.stop(), [], "A has sent nothing while passive")
-b.sink = None
 lab("B", "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0")
 b.group(state="passive")
+b.sink = None
 move_address(None, "A")
 a.group(state="active")
 tap.check(ping(5) >= 4, "ping goes on through A")
