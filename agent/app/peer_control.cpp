@@ -100,11 +100,12 @@ Expected<void> PeerControl::start_bfd()
 void PeerControl::received(const io::Datagram &d)
 {
     session_->set_wall_offset((io::wall_now() - loop_.now().time_since_epoch()).count());
-    event(mimp::PacketIn{d.bytes, d.from});
+    event(mimp::PacketIn{d.bytes, d.from, d.rx_time});
 }
 
 void PeerControl::event(mimp::Event e)
 {
+    notice_stall();
     if (stepping_) {
         queued_.push_back(std::move(e));
         return;
@@ -181,6 +182,7 @@ void PeerControl::bfd_received(const io::Datagram &d)
 
 void PeerControl::bfd_event(const bfd::Event &e)
 {
+    notice_stall();
     for (const auto &a : bfd_->step(e, loop_.now()))
         run_bfd(a);
     (void)bfd_timer_.arm(bfd_->deadline());
@@ -236,7 +238,21 @@ void PeerControl::plan(Expected<LeasePlan> made)
         log_.write({.level = io::Level::Warning, .event = std::string(io::event::kAlarm), .text = "lease: " + made.error().text, .peer = name_});
         return;
     }
-    keeper_.emplace(*made);
+    // A lease that has lapsed stays lapsed under another plan.
+    if (keeper_)
+        keeper_->replan(*made, loop_.now());
+    else
+        keeper_.emplace(*made);
+}
+
+// After a stop of this process: the sessions hear of it before anything else,
+// so that the gate is shut and the group in discovery before a lease is renewed.
+void PeerControl::notice_stall()
+{
+    if (stepping_ || !keeper_ || !session_ || !keeper_->lapsed(loop_.now()))
+        return;
+    keeper_->rearm();
+    event(mimp::Stalled{});
 }
 
 void PeerControl::renew_lease()
@@ -244,10 +260,6 @@ void PeerControl::renew_lease()
     if (!keeper_ || !session_)
         return;
     const Time now = loop_.now();
-    if (keeper_->lapsed(now)) {
-        event(mimp::Stalled{});
-        keeper_->rearm();
-    }
     const auto r = keeper_->renew(now, now, session_->lease_bound());
     if (r.granted)
         set_lease(r.expiry);

@@ -69,6 +69,7 @@ private:
     void received(const io::Datagram &d);
     void bfd_received(const io::Datagram &d);
     void renew_lease();
+    void notice_stall();
     void set_lease(Time expiry);
     void plan(Expected<LeasePlan> made);
     void plan_by_mimp();

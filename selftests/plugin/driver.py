@@ -224,6 +224,15 @@ def start(node, *command):
     return subprocess.Popen([LAB, node, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def forget(*nodes):
+    """End what earlier attempts left behind, without waiting for the peer."""
+    for node in nodes:
+        def gone(node=node):
+            lab(node, "swanctl", "--terminate", "--ike", "tunnel", "--force", "--timeout", "1", check=False)
+            return "tunnel" not in lab(node, "swanctl", "--list-sas")
+        wait_for(gone)
+
+
 def take_over(old, new):
     """What the agents do when `new` follows `old`, which may be dead."""
     lab(old, "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0", check=False)

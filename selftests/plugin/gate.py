@@ -14,8 +14,7 @@ initiate("A", 3)
 initiate("peer", 3)
 tap.check(wait_for(lambda: int(a.status()[0]["blocked"]) >= 2), "packets of A's own and answers are blocked", a.status())
 tap.equal(wire.stop(), [], "swanctl -i before the agent spoke sends nothing")
-lab("A", "swanctl", "--terminate", "--ike", "tunnel", "--force", check=False)
-lab("peer", "swanctl", "--terminate", "--ike", "tunnel", "--force", check=False)
+forget("A", "peer")
 
 # commands that are wrong
 wrong = [
@@ -68,8 +67,7 @@ empty = a.cmd.call("mcipsec-import", {"group": 1, "kind": "ike", "key": "00" * 1
                                       "lineage": "00" * 8, "name": "tunnel"})
 tap.equal((empty["result"], empty["reason"]), ("failed", "record is truncated"), "a record without data fails")
 tap.equal(a.counter("failed"), 1, "and is counted")
-for node in ("A", "peer"):
-    lab(node, "swanctl", "--terminate", "--ike", "tunnel", "--force", check=False)
+forget("A", "peer")
 
 # output commit: held until acknowledged
 a.auto_ack = False
