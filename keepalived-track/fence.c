@@ -182,7 +182,7 @@ static void tracks_second_stage(struct fence *f, int *err)
 static uint8_t demote(struct plan_route *route, uint8_t protocol, void *data)
 {
 	const struct fence *f = data;
-	uint8_t wanted = f->fenced[route->group] ? routes_non_master(protocol) : 0;
+	uint8_t wanted = f->fenced[route->group] ? routes_fenced(protocol) : 0;
 
 	if (wanted)
 		route->undo = protocol;
@@ -199,7 +199,7 @@ static int demote_routes(struct fence *f)
 	if (ret < 0)
 		log_err("routes: %s", strerror(-ret));
 	else if (ret)
-		log_warn("%d route(s) are ipsec-non-master now", ret);
+		log_warn("%d route(s) are ipsec-fenced now", ret);
 	return ret < 0 ? ret : 0;
 }
 
@@ -208,7 +208,7 @@ static uint8_t restore(struct plan_route *route, uint8_t protocol, void *data)
 	const bool *back = data;
 
 	return back[route->group] &&
-	       protocol == routes_non_master(route->undo) ? route->undo : 0;
+	       protocol == routes_fenced(route->undo) ? route->undo : 0;
 }
 
 /*

@@ -23,7 +23,7 @@
 #define DUMP_TRIES	5
 #define FLAGS_KEPT	(RTNH_F_ONLINK | RTNH_F_PERVASIVE)
 
-static const uint8_t protocols[] = { 201, 202, 203, 211, 212, 213 };
+static const uint8_t protocols[] = { 201, 202, 203, 204, 211, 212, 213, 214 };
 
 struct rewrite {
 	struct plan *plan;
@@ -35,15 +35,17 @@ struct rewrite {
 	int err;		/* first one */
 };
 
-uint8_t routes_non_master(uint8_t protocol)
+uint8_t routes_fenced(uint8_t protocol)
 {
 	switch (protocol) {
 	case 201:
 	case 202:
-		return 203;
+	case 203:
+		return 204;
 	case 211:
 	case 212:
-		return 213;
+	case 213:
+		return 214;
 	}
 	return 0;
 }

@@ -17,7 +17,7 @@ namespace mcipsec::io {
 namespace {
 
 constexpr std::uint32_t kDefaultMetric6 = 1024;     // what the kernel makes of 0
-constexpr std::uint8_t kOwn[] = {201, 202, 203, 211, 212, 213};
+constexpr std::uint8_t kOwn[] = {201, 202, 203, 204, 211, 212, 213, 214};
 
 Expected<void> check_destination(const Route &r)
 {

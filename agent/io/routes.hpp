@@ -19,12 +19,13 @@
 
 namespace mcipsec::io {
 
-// Public /32s and reverse routes: 201..203; private static routes: 211..213.
+// Public /32s and reverse routes: 201..203; private static routes: 211..213. The
+// fourth of each is written by mcipsec-trackd alone, when the lease ran out.
 enum RouteProtocol : std::uint8_t {
-    kRouteMasterWithPeer = 201, kRouteMasterWithoutPeer = 202, kRouteNonMaster = 203,
-    kRouteStaticMasterWithPeer = 211, kRouteStaticMasterWithoutPeer = 212, kRouteStaticNonMaster = 213,
+    kRouteMasterWithPeer = 201, kRouteMasterWithoutPeer = 202, kRouteNonMaster = 203, kRouteFenced = 204,
+    kRouteStaticMasterWithPeer = 211, kRouteStaticMasterWithoutPeer = 212, kRouteStaticNonMaster = 213, kRouteStaticFenced = 214,
 };
-constexpr bool is_own_protocol(std::uint8_t p) { return (p >= 201 && p <= 203) || (p >= 211 && p <= 213); }
+constexpr bool is_own_protocol(std::uint8_t p) { return (p >= 201 && p <= 204) || (p >= 211 && p <= 214); }
 
 struct Prefix {
     IpAddress address;

@@ -49,10 +49,10 @@ bool group_abandoned(const struct group_status *s, uint64_t now)
 static uint8_t installed[4];
 static int routes_err;
 
-uint8_t routes_non_master(uint8_t protocol)
+uint8_t routes_fenced(uint8_t protocol)
 {
-	return protocol == 201 || protocol == 202 ? 203 :
-	       protocol == 211 || protocol == 212 ? 213 : 0;
+	return protocol >= 201 && protocol <= 203 ? 204 :
+	       protocol >= 211 && protocol <= 213 ? 214 : 0;
 }
 
 int routes_rewrite(struct plan *plan, routes_choose choose, void *data)
@@ -188,7 +188,7 @@ static void test_judgement(void)
 		      judgement[i].expiry);
 		world[1].err = judgement[i].err;
 		error = fence_round(&fence) != 0;
-		fallen = all_is(-150, 0, -20, 203, 212);
+		fallen = all_is(-150, 0, -20, 204, 212);
 		TAP(fallen == judgement[i].falls &&
 		    (fallen || all_is(0, 0, 0, 201, 212)) &&
 		    error == (judgement[i].err == -ETIMEDOUT),
@@ -203,7 +203,7 @@ static void test_values(void)
 	expired(1);
 	expired(2);
 	fence_round(&fence);
-	TAP(all_is(-150, -100, -30, 203, 213), "fence: of several values the lowest");
+	TAP(all_is(-150, -100, -30, 204, 214), "fence: of several values the lowest");
 
 	set_up();
 	trackfile_write(file('a'), -200);
@@ -249,11 +249,11 @@ static void test_repetition(void)
 	TAP(installed[0] == 201, "fence: routes are not looked at in each round");
 	for (int i = 0; i < FENCE_ROUTES_EVERY; i++)
 		fence_round(&fence);
-	TAP(installed[0] == 203, "fence: but now and then");
+	TAP(installed[0] == 204, "fence: but now and then");
 	installed[0] = 201;
 	fence_plan_changed(&fence);
 	fence_round(&fence);
-	TAP(installed[0] == 203, "fence: and with a new plan");
+	TAP(installed[0] == 204, "fence: and with a new plan");
 	trackfile_write(file('a'), 0);
 	fence_round(&fence);
 	TAP(held('a') == -150, "fence: files are looked at in each round");
@@ -264,7 +264,7 @@ static void test_repetition(void)
 	installed[0] = 202;
 	expired(1);
 	fence_round(&fence);
-	TAP(held('a') == -150 && installed[0] == 203, "fence: the next fall");
+	TAP(held('a') == -150 && installed[0] == 204, "fence: the next fall");
 
 	set_up();
 	expired(1);
@@ -272,7 +272,7 @@ static void test_repetition(void)
 	TAP(fence_round(&fence) == -EPERM, "fence: routes that fail are said");
 	routes_err = 0;
 	installed[0] = 201;
-	TAP(!fence_round(&fence) && installed[0] == 203, "fence: and tried again");
+	TAP(!fence_round(&fence) && installed[0] == 204, "fence: and tried again");
 }
 
 static void agent_returns(void)
@@ -299,7 +299,7 @@ static void test_return(void)
 	expired(2);
 	between = agent_returns;
 	fence_round(&fence);
-	TAP(all_is(0, -100, -30, 201, 213), "fence: but not what another group needs");
+	TAP(all_is(0, -100, -30, 201, 214), "fence: but not what another group needs");
 
 	set_up();
 	expired(1);

@@ -20,9 +20,10 @@ trap 'lab_collect /results; cp "$OBS_DIR"/* /results/' EXIT
 track() { lab "$1" mcipsec-track 1; }
 track_is() { local rc=0; track "$1" >/dev/null 2>&1 || rc=$?; [ "$rc" = "$2" ]; }
 route_state_is() { lab "$1" ip route show table 2 192.168.1.1 | grep -q "proto $2"; }
+p1_hears_only() { [ -n "$(p1_routes 192.168.1.1/32)" ] && ! p1_routes 192.168.1.1/32 | grep -qv "^$1 "; }
 track_file_is() { [ "$(lab SeGW-1 cat /run/mcipsec/vrrp/VRRP10.track)" = "$1" ]; }
 
-plan 26
+plan 28
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -43,9 +44,11 @@ signal SeGW-1 mcipsecd STOP
 check_wait "agent stopped: mcipsec-track says SeGW-1 does not forward" 20 track_is SeGW-1 1
 check_wait "the gate says so without the agent" 20 gate_is SeGW-1 blackhole
 check_wait "trackd lowers the track file" 20 track_file_is -150
-check_wait "and the routes" 20 route_state_is SeGW-1 213
+check_wait "and the routes" 20 route_state_is SeGW-1 214
+check_wait "P-1 hears of SeGW-1's routes no more" 20 p1_hears_only segw2
 check_wait "SeGW-2 takes over" 20 gate_is SeGW-2 forward
 check_wait "VRRP is SeGW-2's" 20 vrrp_is SeGW-2 MASTER
+check_wait "CE-1's ping goes on while the agent is stopped" 20 ping_ce
 signal SeGW-1 mcipsecd CONT
 check_wait "woken up, SeGW-1 stands by, SeGW-2 is master" 60 roles SeGW-1 standby SeGW-2 master
 check_wait "protection status nominal on both, again" 60 nominal

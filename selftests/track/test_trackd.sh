@@ -56,7 +56,7 @@ whole_plan()
 	EOT
 }
 once() { lab SeGW-1 mcipsec-trackd -1; }
-fallen() { file_is -150 && public_is 203 && private_is 213; }
+fallen() { file_is -150 && public_is 204 && private_is 214; }
 standing() { file_is 0 && public_is 201 && private_is 211; }
 
 plan 30
@@ -77,7 +77,7 @@ check "standby with a lease is the agent's business" eval 'once && standing'
 mcnl SeGW-1 state 1 master
 mcnl SeGW-1 lease 1 -1
 check "lease ran out: everything falls" eval 'once && fallen'
-check_is "and keeps its shape" "$PRIVATE dev tunnel-1 proto 213 scope link" \
+check_is "and keeps its shape" "$PRIVATE dev tunnel-1 proto 214 scope link" \
 	eval "lab SeGW-1 ip route show $PRIVATE table 2 | sed 's/ *$//'"
 set_file -200
 check "a lower value of somebody else stays" eval 'once && file_is -200'
@@ -88,7 +88,7 @@ master
 mcnl SeGW-1 lease 1 -1
 lab SeGW-1 ip route del $PRIVATE/32 table 2
 check "a route that is gone stays gone" \
-	eval 'once && public_is 203 && [ -z "$(lab SeGW-1 ip route show $PRIVATE table 2 2>&1)" ]'
+	eval 'once && public_is 204 && [ -z "$(lab SeGW-1 ip route show $PRIVATE table 2 2>&1)" ]'
 master
 lab SeGW-1 ip route add $PRIVATE/32 dev tunnel-1 table 2 proto 211 metric 7
 mcnl SeGW-1 lease 1 -1
