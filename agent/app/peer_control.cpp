@@ -147,6 +147,8 @@ void PeerControl::run(const mimp::Action &action)
         callbacks.handover_ended(a->group, a->id, std::nullopt);
     } else if (const auto *a = std::get_if<mimp::HandoverFailed>(&action)) {
         callbacks.handover_ended(a->group, a->id, *a);
+    } else if (std::holds_alternative<mimp::PeerSession>(action)) {
+        callbacks.peer_changed();
     } else if (std::holds_alternative<mimp::PeerReached>(action)) {
         log_.write({.level = io::Level::Notice, .event = std::string(io::event::kPeer), .text = fmt::format("peer {} reached", name_), .peer = name_});
         callbacks.peer_changed();
@@ -219,10 +221,14 @@ void PeerControl::run_bfd(const bfd::Action &action)
     }
 }
 
-void PeerControl::bfd_admin_down(bool down)
+Expected<void> PeerControl::bridge_restart(Time expiry)
 {
-    if (bfd_)
-        bfd_event(bfd::AdminDown{down});
+    if (keeper_)
+        keeper_->extend(expiry);
+    auto done = kernel_.lease_set(cookie_, lease_id_, expiry);
+    if (done && bfd_)
+        bfd_event(bfd::AdminDown{true});
+    return done;
 }
 
 // ---- lease ----

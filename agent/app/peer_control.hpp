@@ -49,8 +49,9 @@ public:
     Expected<void> open(DerivedKeys &keys);
     void event(mimp::Event e);
     void reconfigure(const PeerConfig &peer);
-    // AdminDown toward the peer (restart, shutdown): no failure for it.
-    void bfd_admin_down(bool down);
+    // Planned restart, granted: the kernel's lease bridges it until `expiry`, and
+    // BFD goes AdminDown, which is no failure for the peer. The last word of this process.
+    Expected<void> bridge_restart(Time expiry);
 
     const PeerConfig &config() const { return peer_; }
     const std::string &name() const { return name_; }

@@ -109,7 +109,9 @@ Margin SeqState::margin(const Sa &sa, Time now) const
 mcipsec_seq SeqState::raise(Sa &sa, Time now)
 {
     auto out = sa.last;
-    if (outbound(out)) {
+    if (sa.blocked) {
+        out.oseq = MCIPSEC_SEQ_RECEIVE_ONLY;
+    } else if (outbound(out)) {
         // A quarter more than needed, so that refresh() is rarely needed soon after.
         const auto by = sa.exact ? 0 : std::min(margin(sa, now).value * 5 / 4, esn(out) ? kMarginCapEsn : kMarginCap);
         sa.imported = out.oseq = std::max(sa.imported, add(out, out.oseq, by));
@@ -144,15 +146,6 @@ std::vector<mcipsec_seq> SeqState::refresh(Time now)
     return out;
 }
 
-std::vector<mcipsec_seq> SeqState::all(Time now)
-{
-    std::vector<mcipsec_seq> out;
-    out.reserve(sas_.size());
-    for (auto &[id, sa] : sas_)
-        out.push_back(raise(sa, now));
-    return out;
-}
-
 std::vector<mcipsec_seq> SeqState::frozen(std::span<const mcs::SaSeq> sas, Time now)
 {
     std::vector<mcipsec_seq> out;
@@ -176,6 +169,7 @@ std::vector<NeedsRekey> SeqState::takeover(Time now)
             const auto exposed = seq_margin(std::max<double>(params_.assumed_peak_pps, sa.peak_pps), std::max(now - known, Duration::zero()) + params_.send_time, true);
             sa.stale = sa.stale || add(sa.last, sa.last.oseq, exposed.uncapped) > sa.imported;
             sa.send_until = now + params_.send_time;
+            next_stop_ = std::min(next_stop_, sa.stale ? now : sa.send_until);
         }
         if (sa.imported > sa.last.oseq) {
             sa.jump += sa.imported - sa.last.oseq;
@@ -184,6 +178,25 @@ std::vector<NeedsRekey> SeqState::takeover(Time now)
         sa.taken = std::max(sa.taken, now);  // from here on our own export counts
     }
     return needs_rekey(now);
+}
+
+std::vector<mcipsec_seq> SeqState::must_stop(Time now)
+{
+    std::vector<mcipsec_seq> out;
+    if (now < next_stop_)
+        return out;
+    next_stop_ = kNever;
+    for (auto &[id, sa] : sas_) {
+        if (!outbound(sa.last) || sa.blocked)
+            continue;
+        if (!sa.stale && now < sa.send_until) {
+            next_stop_ = std::min(next_stop_, sa.send_until);
+            continue;
+        }
+        sa.blocked = true;
+        out.push_back(raise(sa, now));
+    }
+    return out;
 }
 
 std::vector<mcs::SaSeq> SeqState::local_sample(std::span<const mcipsec_seq> sas, Time taken)
@@ -204,7 +217,7 @@ std::optional<RekeyReason> SeqState::reason(const Sa &sa, Time now) const
         return RekeyReason::Offload;
     if (!outbound(sa.last))
         return std::nullopt;
-    if (sa.stale)
+    if (sa.stale || sa.blocked)
         return RekeyReason::Stale;
     const auto cap = esn(sa.last) ? kMarginCapEsn : kMarginCap;
     // One more takeover must fit, the biggest one.

@@ -85,9 +85,6 @@ public:
     std::vector<mcipsec_seq> peer_sample(std::span<const mcs::SaSeq> sas, Time taken, Time now);
     // Standby: every SA whose margin must grow because its sample has aged.
     std::vector<mcipsec_seq> refresh(Time now);
-    // Standby: every SA as refresh() would, grown or not. Wanted after charon
-    // installed SAs anew: their kernel state starts at 0.
-    std::vector<mcipsec_seq> all(Time now);
     // Standby: the acting master's samples are complete up to `taken` (an SA that was
     // not named did not change).
     void complete(Time taken) { complete_ = std::max(complete_, taken); }
@@ -96,6 +93,10 @@ public:
     // This node becomes acting master. Accounts the jumps; returns what must be rekeyed
     // before anything else. Order: worst first.
     std::vector<NeedsRekey> takeover(Time now);
+    // Acting master: SAs that must not send any more under their key (stale, or T has passed
+    // without a rekey), each once, with MCIPSEC_SEQ_RECEIVE_ONLY for MCIPSEC_CMD_SEQ_SET. They
+    // stay so, and first in line for a rekey, whoever is master. Cheap when there is nothing to do.
+    std::vector<mcipsec_seq> must_stop(Time now);
     // Master: own export, taken at `taken`. Keeps rates; returns it with the jumps
     // for mcs::ev::SeqSample.
     std::vector<mcs::SaSeq> local_sample(std::span<const mcipsec_seq> sas, Time taken);
@@ -126,6 +127,7 @@ private:
         float peak_pps = 0;
         bool exact = false;          // numbers are final: the other gate is shut
         bool stale = false;
+        bool blocked = false;        // our kernel's SA only receives
     };
     Sa &learn(const mcs::SaSeq &s, Time taken, Time now);
     double peak(const Sa &sa, Time now) const;
@@ -135,6 +137,7 @@ private:
 
     SeqParams params_;
     Time complete_{};
+    Time next_stop_ = kNever;           // must_stop() has nothing before
     std::unordered_map<SaId, Sa, SaIdHash> sas_;
 };
 

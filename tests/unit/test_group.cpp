@@ -166,6 +166,30 @@ void silence_is_tried_again(void **)
     assert_int_equal(p.progress().done, 1);
 }
 
+void held_ones_wait_for_their_release(void **)
+{
+    RekeyPace pace;
+    pace.rate = 10;
+    pace.jitter = 0s;
+    RekeyPacer p(pace, 7);
+    const Time t0{1000s};
+    p.start_held({Bytes{1}, Bytes{2}, Bytes{3}, Bytes{4}});
+    assert_true(p.due(t0 + 3600s).empty() && p.deadline() == kNever);
+    assert_int_equal(p.progress().pending, 4);
+    p.release(Bytes{3}, t0 + 3600s);
+    p.release(Bytes{9}, t0 + 3600s);
+    assert_true(p.due(t0 + 3600s) == std::vector<Bytes>{Bytes{3}});
+    p.finished(Bytes{3});
+    p.finished(Bytes{4});                       // deleted meanwhile
+    assert_int_equal(p.held().size(), 2);
+    p.release_all(t0 + 3700s);
+    assert_int_equal(p.due(t0 + 3700s).size(), 1);
+    assert_int_equal(p.due(t0 + 3701s).size(), 1);
+    p.start_held({Bytes{5}});
+    p.cancel();
+    assert_true(p.held().empty() && !p.progress().running());
+}
+
 }  // namespace
 
 int main()
@@ -175,6 +199,7 @@ int main()
         cmocka_unit_test(event_is_set_until_the_group_forwards), cmocka_unit_test(lowest_event_wins),
         cmocka_unit_test(holds_delay_both_ways), cmocka_unit_test(pace_and_in_flight_are_kept),
         cmocka_unit_test(busy_is_retried_and_given_up), cmocka_unit_test(silence_is_tried_again),
+        cmocka_unit_test(held_ones_wait_for_their_release),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -455,6 +455,7 @@ void planned_restart_moves_nothing(void **)
     assert_true(w.state(0) == Master);
     w.run(5s);
     assert_true(w.is(Master, Standby));
+    assert_false(w.all<PeerSession>(0).empty());    // MCS binds itself to it
     assert_int_equal(w.counters(1).mastership_changes, 0);
     w.feed(0, BfdUp{});
     w.feed(1, BfdUp{});

@@ -102,6 +102,13 @@ void silence_makes_margins_grow_until_the_cap(void **)
     const auto list = s.takeover(Time{3000s});
     assert_int_equal(list.size(), 1);
     assert_true(list[0].reason == RekeyReason::Stale);
+    // So its kernel SA only receives, whatever is imported later.
+    const auto stop = s.must_stop(Time{3000s});
+    assert_int_equal(stop.size(), 1);
+    assert_true(stop[0].oseq == MCIPSEC_SEQ_RECEIVE_ONLY);
+    assert_true(s.must_stop(Time{3001s}).empty());
+    assert_true(s.peer_sample(one(sa(1, 5000)), Time{3002s}, Time{3002s})[0].oseq == MCIPSEC_SEQ_RECEIVE_ONLY);
+    assert_true(s.needs_rekey(Time{3003s})[0].reason == RekeyReason::Stale);
 }
 
 void an_unnamed_sa_did_not_change(void **)
@@ -131,6 +138,11 @@ void a_takeover_is_covered_and_accounted(void **)
     // T after an unplanned takeover the old key has served long enough.
     assert_true(s.needs_rekey(Time{107s}).empty());
     assert_true(s.needs_rekey(Time{108s})[0].reason == RekeyReason::SendTime);
+    assert_true(s.must_stop(Time{103s}).empty());
+    assert_true(s.must_stop(Time{107s}).empty());
+    const auto stop = s.must_stop(Time{108s});
+    assert_int_equal(stop.size(), 1);
+    assert_true(stop[0].oseq == MCIPSEC_SEQ_RECEIVE_ONLY && stop[0].spi == sa(1, 0).sa.spi);
 }
 
 void frozen_numbers_need_no_margin(void **)

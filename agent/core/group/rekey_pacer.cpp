@@ -2,6 +2,8 @@
 #include "core/group/rekey_pacer.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace mcipsec::group {
 
@@ -27,9 +29,31 @@ void RekeyPacer::start(std::vector<Bytes> children, Time now)
     next_start_ = now;
 }
 
+void RekeyPacer::start_held(std::vector<Bytes> children)
+{
+    start({}, Time{});
+    total_ = children.size();
+    held_.insert(std::make_move_iterator(children.begin()), std::make_move_iterator(children.end()));
+}
+
+void RekeyPacer::release(const Bytes &child, Time now)
+{
+    if (held_.erase(child))
+        waiting_.emplace(now + delay(), Item{child, 0});
+}
+
+void RekeyPacer::release_all(Time now)
+{
+    for (const auto &child : std::exchange(held_, {})) {
+        waiting_.emplace(now + delay(), Item{child, 0});
+        now += gap();
+    }
+}
+
 void RekeyPacer::cancel()
 {
     waiting_.clear();
+    held_.clear();
     flying_.clear();
     total_ = done_ + failed_;
 }
@@ -75,7 +99,7 @@ Time RekeyPacer::deadline() const
 
 void RekeyPacer::finished(const Bytes &child)
 {
-    if (!flying_.erase(child)) {
+    if (!flying_.erase(child) && !held_.erase(child)) {
         const auto later = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto &w) { return w.second.key == child; });
         if (later == waiting_.end())
             return;
@@ -98,7 +122,7 @@ void RekeyPacer::missing(const Bytes &child) { finished(child); }
 
 RekeyProgress RekeyPacer::progress() const
 {
-    return {total_, done_, flying_.size(), waiting_.size(), failed_};
+    return {total_, done_, flying_.size(), waiting_.size() + held_.size(), failed_};
 }
 
 }  // namespace mcipsec::group

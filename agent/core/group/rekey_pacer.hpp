@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,11 @@ public:
     RekeyPacer(RekeyPace pace, std::uint64_t seed) : pace_(pace), random_(seed | 1) {}
 
     void start(std::vector<Bytes> children, Time now);   // replaces what ran
+    // As start(), but each waits until it is released.
+    void start_held(std::vector<Bytes> children);
+    void release(const Bytes &child, Time now);
+    void release_all(Time now);
+    const std::set<Bytes> &held() const { return held_; }
     void cancel();
     // Which rekeys to start now; each counts as in flight until reported.
     std::vector<Bytes> due(Time now);
@@ -59,6 +65,7 @@ private:
     std::uint64_t random_;
     std::multimap<Time, Item> waiting_;     // by due time
     std::map<Bytes, Flight> flying_;
+    std::set<Bytes> held_;
     Time next_start_{};
     std::size_t total_ = 0, done_ = 0, failed_ = 0;
 };

@@ -95,6 +95,7 @@ void Session::establish(const Packet &p, Time received, Time now, Actions &out)
             handover_clear(g, Refusal::PeerRestarted, out);
         g.peer_known = false;
     }
+    out.push_back(PeerSession{});
     if (replaced)
         out.push_back(PeerRestarted{});
     accept(p, received, now, out);

@@ -160,6 +160,7 @@ std::string_view to_string(Refusal r);
 struct HandoverDone { GroupId group = 0; std::uint64_t id = 0; };
 struct HandoverFailed { GroupId group = 0; std::uint64_t id = 0; Refusal why = Refusal::None; bool flipped = false; };
 
+struct PeerSession {};                      // the live session is with another epoch now (Snapshot::peer_epoch)
 struct PeerReached {};
 struct PeerLost { bool bfd = false; };      // bfd: BFD said so, else MIMP detection
 struct PeerRestarted {};                    // a new epoch became the live session; cold unless it resumed
@@ -175,7 +176,7 @@ enum class LogLevel : std::uint8_t { Debug, Info, Notice, Warning };
 struct LogEntry { LogLevel level = LogLevel::Info; GroupId group = 0; std::string text; };
 
 using Action = std::variant<SendPacket, RenewLease, SetState, HandoverPrepareStandby, HandoverFlipAndExport, HandoverImport,
-                            HandoverDone, HandoverFailed, PeerReached, PeerLost, PeerRestarted, PeerGroupChanged,
+                            HandoverDone, HandoverFailed, PeerSession, PeerReached, PeerLost, PeerRestarted, PeerGroupChanged,
                             RestartGranted, RestartDenied, LogEntry>;
 using Actions = std::vector<Action>;
 
