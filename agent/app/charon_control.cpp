@@ -40,11 +40,7 @@ void CharonControl::attempt()
         if (v->protocol != io::kPluginProtocol)
             return down(fmt::format("charon's plugin speaks protocol {}, this agent {}", v->protocol, io::kPluginProtocol));
         version_ = *v;
-        for (const auto &[id, g] : groups_)
-            tell(id, [this, id = id](Expected<void> done) {
-                if (!done)
-                    down(fmt::format("tunnel-group {}: {}", id, done.error().text));
-            });
+        tell_all();
         // Answers come in the order of the requests: this one is behind all groups.
         plugin_.version([this](Expected<io::PluginVersion> again) {
             if (!again || !vici_.connected())
@@ -98,13 +94,25 @@ void CharonControl::configure(const std::map<GroupId, io::PluginGroup> &groups)
         }
     groups_ = std::move(next);
     if (up_)
-        for (const auto &[id, g] : groups_)
-            tell(id, {});
+        tell_all();
 }
 
-void CharonControl::tell(GroupId group, std::function<void(Expected<void>)> done)
+// Until the last of them is told the plugin keeps addresses of no group shut.
+void CharonControl::tell_all()
 {
-    plugin_.group(groups_.at(group), [this, group, done = std::move(done)](Expected<io::PluginGroupReply> outcome) {
+    std::size_t left = groups_.size();
+    for (const auto &[id, g] : groups_)
+        tell(id, [this, id = id](Expected<void> done) {
+            if (!done && !up_)
+                down(fmt::format("tunnel-group {}: {}", id, done.error().text));
+        }, --left > 0);
+}
+
+void CharonControl::tell(GroupId group, std::function<void(Expected<void>)> done, bool more)
+{
+    auto told = groups_.at(group);
+    told.more = more;
+    plugin_.group(told, [this, group, done = std::move(done)](Expected<io::PluginGroupReply> outcome) {
         if (!outcome)
             log_.write({.level = io::Level::Error,
                         .event = std::string(io::event::kCharon),

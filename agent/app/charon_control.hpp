@@ -43,7 +43,8 @@ public:
 private:
     void attempt();
     void registered(Expected<void> outcome);
-    void tell(GroupId group, std::function<void(Expected<void>)> done);
+    void tell(GroupId group, std::function<void(Expected<void>)> done, bool more = false);
+    void tell_all();
     void down(const std::string &why);
 
     io::EventLoop &loop_;

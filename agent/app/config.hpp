@@ -206,6 +206,7 @@ struct PriorityEventConfig {
     std::uint32_t priority = 0;                             // explicit, 0..254
     Duration hold_set{0};                                   // 0..86400 s
     Duration hold_clear{0};
+    bool operator==(const PriorityEventConfig &) const = default;
 };
 
 struct VrrpPolicyConfig {

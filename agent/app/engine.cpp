@@ -21,6 +21,17 @@ constexpr Duration kHeldAlarm = 10s;
 constexpr Duration kSettle = 3s;            // for charon to answer before MIMP speaks
 constexpr Duration kFarewell = 300ms;       // for the last MIMP packets of a stop
 
+// What start() found of a planned restart, for one peer's session.
+mimp::Resume resume_of(const RestartState &state, const McIpsecConfig &mc)
+{
+    mimp::Resume out;
+    out.hold_until = state.hold_until;
+    for (const auto &g : state.groups)
+        if (mc.tunnel_group.contains(g.saved.group))
+            out.groups.push_back(g.saved);
+    return out;
+}
+
 LogEntryView view_of(const io::LogRecord &r)
 {
     LogEntryView v;
@@ -90,6 +101,7 @@ Expected<void> Engine::start()
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
     if (auto done = load_cookie(); !done)
         return done;
+    resumed_ = take_restart_state();
     db_epoch_ = random_u64();
 
     auto kernel = io::McipsecNl::open();
@@ -112,8 +124,17 @@ Expected<void> Engine::start()
     routes_ = std::make_unique<RouteControl>(std::move(*routes), std::move(*route_links), log_);
     routes_->configure(config_);
     vrrp_ = std::make_unique<VrrpControl>(loop_, log_);
+    vrrp_->on_state = [this] {
+        for (auto &[id, g] : groups_)
+            release_rekeys(g);
+    };
+    if (resumed_)
+        for (const auto &g : resumed_->groups)
+            vrrp_->set_forwarding(g.saved.group, acting_master(g.saved.state));
     if (auto done = vrrp_->configure(config_.vrrp); !done)
         return done;
+    if (resumed_)
+        vrrp_->restore(resumed_->vrrp);
     write_fence_plan();
 
     charon_ = std::make_unique<CharonControl>(loop_, log_, config_.system.charon_socket);
@@ -237,9 +258,13 @@ void Engine::begin_peers()
                         .text = fmt::format("peer {}: {}", address.str(), done.error().text),
                         .peer = peer.name});
     }
-    for (auto &[id, g] : groups_)
+    for (auto &[id, g] : groups_) {
         if (auto *p = peer_of(g))
             p->mimp->event(mimp::OperChange{id, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)});
+        else if (resumed_ && g.sync)
+            g.sync->set_role(id, g.state, false, g.generation);
+    }
+    resumed_.reset();
 }
 
 Expected<void> Engine::start_groups()
@@ -269,6 +294,7 @@ Expected<void> Engine::start_groups()
             if (!group || !group->sync)
                 return;
             group->sync->sample(id);
+            release_rekeys(*group, true);
             arm_sampling(*group);
         }, io::Priority::Low);
         if (!pacer)
@@ -281,9 +307,17 @@ Expected<void> Engine::start_groups()
             local_->add_group(fmt::format("local-{}", id), tg, {});
             g.sync = local_.get();
         }
+        if (const auto *before = resumed_ ? resumed_->find(id) : nullptr) {
+            g.state = before->saved.state;
+            g.generation = before->saved.generation;
+            g.verdict.oper_up = before->saved.oper_up;
+            g.verdict.active = before->saved.active_members;
+            g.rekeys_left = before->rekeys_left;
+            g.changed_why = "resumed after a planned restart";
+        }
         set_gate(g);
         routes_->set_state(id, g.state);
-        vrrp_->set_forwarding(id, false);
+        vrrp_->set_forwarding(id, acting_master(g.state));
     }
     return {};
 }
@@ -349,12 +383,15 @@ Expected<void> Engine::start_mimp(const PeerConfig &peer)
     cb.handover_ended = [this](GroupId id, std::uint64_t h, std::optional<mimp::HandoverFailed> failed) { handover_ended(id, h, failed); };
     cb.peer_changed = [this, address = peer.address] { peer_changed(address); };
     cb.group_changed = [this](GroupId id) { group_changed(id); };
-    cb.restart_granted = [](Time) {};
-    cb.restart_denied = [] {};
+    cb.restart_granted = [this, address = peer.address](Time expiry) { restart_granted(address, expiry); };
+    cb.restart_denied = [this, address = peer.address] { restart_denied(address); };
     if (auto done = mimp->open(p.keys); !done)
         return done;
     p.mimp = std::move(mimp);
-    p.mimp->event(mimp::Start{first_boot_});
+    if (!resumed_)
+        p.mimp->event(mimp::Start{first_boot_});
+    else
+        p.mimp->event(resume_of(*resumed_, peer.mc_ipsec));
     return {};
 }
 
@@ -576,11 +613,16 @@ void Engine::shut_down()
             p.mimp->event(mimp::AdminChange{0, false});
     for (auto &[id, g] : groups_)
         apply_state(g, Mastership::NotEligible, false, false, g.generation, "stopped");
+    stop_after(kFarewell);
+}
+
+void Engine::stop_after(Duration delay)
+{
     auto timer = loop_.add_timer([this](Time) { loop_.stop(0); });
     if (!timer)
         return loop_.stop(0);
     stop_timer_ = std::move(*timer);
-    (void)stop_timer_.arm(loop_.now() + kFarewell);
+    (void)stop_timer_.arm(loop_.now() + delay);
 }
 
 std::vector<LogEntryView> Engine::log(std::uint64_t after, std::size_t limit)

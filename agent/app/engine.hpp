@@ -8,8 +8,9 @@
 // the core's action, so that nothing is announced that is not so yet (I2).
 // Threading: everything in the loop's thread.
 //
-// engine.cpp: start, stop, reload; engine_group.cpp: what a tunnel-group does;
-// engine_api.cpp: what the control socket asks.
+// engine.cpp: start, stop, reload; engine_restart.cpp: planned restart;
+// engine_group.cpp: what a tunnel-group does; engine_api.cpp: what the control
+// socket asks.
 #pragma once
 
 #include <map>
@@ -21,6 +22,7 @@
 #include "app/config.hpp"
 #include "app/control_dispatch.hpp"
 #include "app/peer_control.hpp"
+#include "app/restart_state.hpp"
 #include "app/route_control.hpp"
 #include "app/runtime_admin.hpp"
 #include "app/sync_control.hpp"
@@ -40,6 +42,9 @@ public:
     Expected<void> start();
     // Gives mastership away, closes the gates and stops the loop.
     void shut_down();
+    // Stops the loop; kernel, charon, routes and VRRP stay as they are for the
+    // next process, as long as the peers wait. If they do not: shut_down().
+    void restart();
     Expected<std::vector<Change>> reload() override;
 
     // AgentApi
@@ -87,8 +92,14 @@ private:
         std::uint64_t held_expired = 0;
         group::RekeyPacer pacer{{}, 1};
         io::EventSource pacer_timer, sample_timer;
+        struct Evidence {                       // of a held rekey: its inbound SA and what it had received
+            SaId sa;
+            std::optional<std::uint64_t> seq;
+        };
+        std::map<Bytes, Evidence> evidence;     // by CHILD_SA key
         SwitchoverView switchover;
         std::uint64_t prepare_waits = 0;        // hand-over that waits for imports
+        bool rekeys_left = false;               // of before a planned restart, once charon's snapshot is in
         std::uint64_t frozen_have = 0, frozen_wait = 0;
         std::int64_t changed_at = 0;
         std::string changed_why = "started";
@@ -110,6 +121,14 @@ private:
     std::map<GroupId, io::PluginGroup> plugin_groups() const;
     void each_sync(const std::function<void(SyncControl &)> &f);
     void send_ack();
+    void stop_after(Duration delay);
+
+    // engine_restart.cpp
+    std::optional<RestartState> take_restart_state();
+    void ask_for_restart();
+    void restart_granted(const IpAddress &peer, Time expiry);
+    void restart_denied(const IpAddress &peer);
+    void restart_answered();
 
     // engine_group.cpp
     Group *find(GroupId id);
@@ -117,8 +136,9 @@ private:
     void set_state(const mimp::SetState &s);
     void apply_state(Group &g, Mastership state, bool prepared, bool defer_routes, Generation generation, const std::string &why);
     bool set_gate(Group &g);
-    void start_rekeys(Group &g);
+    void start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent = {});
     void rekeys_due(Group &g);
+    void release_rekeys(Group &g, bool sampled = false);
     void check_members();
     void judge(Group &g);
     void alone(Group &g);
@@ -162,6 +182,9 @@ private:
     io::EventSource member_timer_, stop_timer_, settle_timer_;
     bool first_boot_ = true, peers_begun_ = false;
     bool stopping_ = false;
+    std::optional<RestartState> resumed_;                   // what the process before left, until its hold ends
+    unsigned restart_asks_ = 0;                             // tries left; 0: none asked for
+    std::map<IpAddress, Time> restart_grants_;              // lease expiry by peer
     std::uint64_t acked_epoch_ = 0, acked_seq_ = 0, newest_seq_ = 0;
 };
 

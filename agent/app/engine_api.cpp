@@ -222,7 +222,8 @@ std::vector<TunnelGroupView> Engine::tunnel_groups()
         }
         const auto r = g.pacer.progress();
         v.counters = {{"rekeys_total", r.total}, {"rekeys_done", r.done}, {"rekeys_in_flight", r.in_flight},
-                      {"rekeys_pending", r.pending}, {"rekeys_failed", r.failed}, {"held_expired", g.held_expired}};
+                      {"rekeys_pending", r.pending}, {"rekeys_failed", r.failed}, {"held_expired", g.held_expired},
+                      {"receive_only", g.sync ? g.sync->receive_only(id) : 0}};
         out.push_back(std::move(v));
     }
     return out;
@@ -335,7 +336,7 @@ Expected<std::vector<SaView>> Engine::sas(GroupId group, std::size_t from, std::
                 v.seq = sa.seq;
                 v.packets = sa.packets;
                 if (g.sync)
-                    if (const auto known = g.sync->known(id, sa))
+                    if (const auto known = g.sync->known(id, SaId::of(sa)))
                         v.sync_age = std::chrono::duration<double>(loop_.now() - known->taken).count();
                 out.push_back(std::move(v));
             }

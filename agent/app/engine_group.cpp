@@ -76,6 +76,9 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
     if (!acting && g.nominal && was_acting)
         g.nominal = false;
 
+    std::vector<NeedsRekey> urgent;
+    if (acting && !was_acting && g.sync)
+        urgent = g.sync->takeover(g.id);
     set_gate(g);
     const auto charon_state = acting ? io::CharonState::Active : io::CharonState::Passive;
     if (charon_->state(g.id) != charon_state)
@@ -91,7 +94,9 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
         }
     }
     if (acting && !was_acting)
-        start_rekeys(g);
+        start_rekeys(g, urgent);
+    else if (acting)
+        release_rekeys(g);
     if (!acting)
         g.pacer.cancel();
     if (old != state)
@@ -108,7 +113,8 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
 
 void Engine::alone(Group &g)
 {
-    if (!g.peer.empty() || stopping_)
+    // Resumed: charon has its time to answer before it counts as down.
+    if (!g.peer.empty() || stopping_ || (resumed_ && !peers_begun_))
         return;
     const auto wanted = g.verdict.oper_up ? Mastership::Eligible : Mastership::NotEligible;
     if (wanted != g.state || !g.gate_known)
@@ -117,21 +123,34 @@ void Engine::alone(Group &g)
 
 // ---- rekeys after a takeover ----
 
-void Engine::start_rekeys(Group &g)
+void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
 {
     if (!g.sync)
         return;
-    const auto urgent = g.sync->takeover(g.id);
     std::vector<Bytes> children;
+    g.evidence.clear();
     if (const auto *tag = g.sync->tag_of(g.id))
         g.sync->session().for_each(*tag, [&](const mcs::Entry &e) {
             if (e.key.kind == mcs::Kind::ChildSa && e.status == mcs::LocalStatus::Installed) {
                 const auto v = e.key.view();
                 children.emplace_back(v.begin(), v.end());
+                if (const auto sas = child_sas(info_fields(e.info)); sas && g.state == Mastership::Eligible)
+                    g.evidence[children.back()] = {SaId::of(sas->in), std::nullopt};
             }
         });
     if (children.empty())
         return;
+    // Without its peer this node cannot know whether the peer lives and has the
+    // traffic. A rekey that goes out here while the answer comes in there ruins the
+    // IKE_SA, so each waits for a sign that the tunnel's packets come here.
+    if (g.state == Mastership::Eligible) {
+        log_.write({.level = io::Level::Notice,
+                    .event = std::string(io::event::kSwitchover),
+                    .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey, each once traffic arrives here", g.id, children.size()),
+                    .group = g.id});
+        g.pacer.start_held(std::move(children));
+        return release_rekeys(g);
+    }
     // A CHILD_SA key begins with the inbound SPI; what needs it most goes first.
     std::set<std::uint32_t> first;
     for (const auto &n : urgent)
@@ -146,6 +165,32 @@ void Engine::start_rekeys(Group &g)
                 .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey", g.id, children.size()),
                 .group = g.id});
     g.pacer.start(std::move(children), loop_.now());
+    rekeys_due(g);
+}
+
+// What shows that packets of a tunnel reach this node: the peer stands by,
+// keepalived holds the VRRP instance of the group, or the tunnel's inbound SA has
+// authenticated something since the takeover.
+void Engine::release_rekeys(Group &g, bool sampled)
+{
+    if (g.pacer.held().empty())
+        return;
+    const Time now = loop_.now();
+    if (g.state == Mastership::Master || vrrp_->master_for(g.id).value_or(false)) {
+        g.pacer.release_all(now);
+        g.evidence.clear();
+    }
+    for (auto it = g.evidence.begin(); sampled && it != g.evidence.end();) {
+        const auto known = g.sync->known(g.id, it->second.sa);
+        if (known && !it->second.seq)
+            it->second.seq = known->seq;
+        if (!known || known->seq == *it->second.seq) {
+            ++it;
+            continue;
+        }
+        g.pacer.release(it->first, now);
+        it = g.evidence.erase(it);
+    }
     rekeys_due(g);
 }
 
@@ -418,6 +463,10 @@ Expected<void> Engine::wire_sync(SyncControl &s)
             p->mimp->event(mimp::HandoverExported{id, handover});
     };
     s.callbacks.ack_changed = [this] { send_ack(); };
+    s.callbacks.snapshot_done = [this](GroupId id) {
+        if (auto *g = find(id); g && std::exchange(g->rekeys_left, false) && acting_master(g->state))
+            start_rekeys(*g);
+    };
     s.callbacks.child_changed = [this](GroupId id, const Bytes &key, bool upsert) {
         auto *g = find(id);
         if (!g || upsert)

@@ -64,9 +64,11 @@ int run(const std::string &path, const std::string &run_dir, app::Config config)
     app::Engine engine(**loop, log, path, run_dir, std::move(config));
     auto stop = [&] { engine.shut_down(); };
     auto term = (*loop)->add_signal(SIGTERM, stop), interrupt = (*loop)->add_signal(SIGINT, stop);
+    auto restart = (*loop)->add_signal(SIGUSR2, [&] { engine.restart(); });
     auto hup = (*loop)->add_signal(SIGHUP, [&] { (void)engine.reload(); });     // logs by itself
-    if (!term || !interrupt || !hup)
-        return complain(!term ? term.error() : !interrupt ? interrupt.error() : hup.error());
+    for (const auto *signal : {&term, &interrupt, &restart, &hup})
+        if (!*signal)
+            return complain(signal->error());
     if (auto done = engine.start(); !done)
         return complain(done.error());
     (void)(*loop)->enable_watchdog();

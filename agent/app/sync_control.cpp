@@ -12,6 +12,8 @@ namespace mcipsec::app {
 
 namespace {
 
+constexpr Duration kTidyInterval = 60s;
+
 template <typename... F>
 struct Overloaded : F... {
     using F::operator()...;
@@ -470,9 +472,12 @@ void SyncControl::charon_down() { step(mcs::ev::CharonDown{}); }
 void SyncControl::snapshot(Group &g)
 {
     step(mcs::ev::LocalSnapshotBegin{g.tag});
-    charon_.plugin().snapshot(g.id, [this, alive = alive_, tag = g.tag](Expected<io::PluginSnapshot> done) {
-        if (*alive && done)     // an error: charon went, charon_down() follows
-            step(mcs::ev::LocalSnapshotEnd{tag});
+    charon_.plugin().snapshot(g.id, [this, alive = alive_, tag = g.tag, id = g.id](Expected<io::PluginSnapshot> done) {
+        if (!*alive || !done)   // an error: charon went, charon_down() follows
+            return;
+        step(mcs::ev::LocalSnapshotEnd{tag});
+        if (callbacks.snapshot_done)
+            callbacks.snapshot_done(id);
     });
 }
 
@@ -523,11 +528,21 @@ void SyncControl::sample(GroupId group)
         return;
     const Time now = loop_.now();
     if (!acting_master(g->state)) {
-        if (g->state == Mastership::Standby)
-            if (auto done = seq_set(*g, g->seq.refresh(now)); !done)
-                log_.write({.level = io::Level::Warning, .event = std::string(io::event::kKernel), .text = "margin: " + done.error().text, .group = group});
+        if (g->state != Mastership::Standby)
+            return;
+        // T is how long the paced rekeys after a takeover may take.
+        auto params = seq_params(g->config.sequence, peer_.detection);
+        const Duration paced = 2s * static_cast<std::int64_t>(g->seq.size()) / std::max(1u, g->config.rekey.rate) + 10s;
+        params.send_time = std::max(params.send_time, paced);
+        g->seq.set_params(params);
+        if (auto done = seq_set(*g, g->seq.refresh(now)); !done)
+            log_.write({.level = io::Level::Warning, .event = std::string(io::event::kKernel), .text = "margin: " + done.error().text, .group = group});
+        if (now >= g->tidied + kTidyInterval)
+            if (const auto all = seq_get(group))
+                tidy(*g, *all);
         return;
     }
+    stop_unsafe(*g);
     auto all = seq_get(group);
     if (!all) {
         if (!std::exchange(g->sample_failed, true))
@@ -535,6 +550,7 @@ void SyncControl::sample(GroupId group)
         return;
     }
     g->sample_failed = false;
+    tidy(*g, *all);
     if (!std::exchange(g->sample_all, false))
         std::erase_if(*all, [&](const mcipsec_seq &sa) {
             const auto known = g->seq.known(SaId::of(sa));
@@ -559,13 +575,48 @@ Expected<void> SyncControl::send_frozen(GroupId group, std::uint64_t handover)
 std::vector<NeedsRekey> SyncControl::takeover(GroupId group)
 {
     auto *g = group_of(group);
-    return g ? g->seq.takeover(loop_.now()) : std::vector<NeedsRekey>{};
+    if (!g)
+        return {};
+    auto urgent = g->seq.takeover(loop_.now());
+    stop_unsafe(*g);
+    return urgent;
 }
 
-std::optional<SeqState::Known> SyncControl::known(GroupId group, const mcipsec_seq &sa) const
+// I3: what the margins do not cover (any more) must not send under its old key.
+void SyncControl::stop_unsafe(Group &g)
+{
+    const auto stop = g.seq.must_stop(loop_.now());
+    if (stop.empty())
+        return;
+    g.receive_only += stop.size();
+    auto done = seq_set(g, stop);
+    log_.write({.level = io::Level::Warning,
+                .event = std::string(io::event::kAlarm),
+                .text = done ? fmt::format("tunnel-group {}: {} SAs only receive until they are rekeyed: their sequence state is too old", g.id, stop.size())
+                             : fmt::format("tunnel-group {}: {} SAs must not send, but: {}", g.id, stop.size(), done.error().text),
+                .group = g.id});
+}
+
+// Rekeyed and deleted SAs leave the kernel first.
+void SyncControl::tidy(Group &g, std::span<const mcipsec_seq> kernel)
+{
+    const Time now = loop_.now();
+    if (now < g.tidied + kTidyInterval)
+        return;
+    g.tidied = now;
+    (void)g.seq.retain(kernel, now);
+}
+
+std::uint64_t SyncControl::receive_only(GroupId group) const
 {
     const auto it = groups_.find(group);
-    return it == groups_.end() ? std::nullopt : it->second.seq.known(SaId::of(sa));
+    return it == groups_.end() ? 0 : it->second.receive_only;
+}
+
+std::optional<SeqState::Known> SyncControl::known(GroupId group, const SaId &sa) const
+{
+    const auto it = groups_.find(group);
+    return it == groups_.end() ? std::nullopt : it->second.seq.known(sa);
 }
 
 }  // namespace mcipsec::app

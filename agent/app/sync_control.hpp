@@ -44,6 +44,7 @@ public:
         std::function<void(GroupId, std::uint64_t handover)> frozen_applied;    // standby: imported into the kernel
         std::function<void(GroupId, std::uint64_t handover)> frozen_acked;      // master: the peer has it
         std::function<void()> ack_changed;
+        std::function<void(GroupId)> snapshot_done;                             // charon has named all that it holds
         std::function<void(GroupId, mcs::SyncState)> state;
         std::function<void(GroupId, const Bytes &key, bool upsert)> child_changed;   // own records, for the pacing of rekeys
     };
@@ -66,8 +67,10 @@ public:
     Expected<void> send_frozen(GroupId group, std::uint64_t handover);
     // Master: one export and its sample. Standby: margins grow with the age.
     void sample(GroupId group);
-    // This node becomes acting master: what must be rekeyed first.
+    // This node becomes acting master, its gate is shut still: SAs that must not
+    // send are made receive-only. Returns what must be rekeyed first.
     std::vector<NeedsRekey> takeover(GroupId group);
+    std::uint64_t receive_only(GroupId group) const;        // counted since start
 
     // mcipsec-ack of this session; none_open as in mcs::act::PluginAck.
     struct Ack {
@@ -79,7 +82,7 @@ public:
     const mcs::Session &session() const { return session_; }
     bool has_group(GroupId group) const { return tag_of(group) != nullptr; }
     const std::string *tag_of(GroupId group) const;
-    std::optional<SeqState::Known> known(GroupId group, const mcipsec_seq &sa) const;
+    std::optional<SeqState::Known> known(GroupId group, const SaId &sa) const;
     bool has_peer() const { return !peer_.address.empty(); }
     bool connected() const { return channel_ && channel_->up(); }
     const SyncPeer &peer() const { return peer_; }
@@ -97,6 +100,8 @@ private:
         SeqState seq;
         Mastership state = Mastership::Discovery;
         bool sample_failed = false;
+        std::uint64_t receive_only = 0;
+        Time tidied{};                  // SeqState against the kernel
         bool sample_all = true;         // the next sample names every SA, not only what changed
     };
     void step(mcs::Event event);
@@ -111,6 +116,8 @@ private:
     Expected<void> seed_sequence(Group &g, const std::string &info);
     Expected<void> seq_set(Group &g, std::span<const mcipsec_seq> sas);
     Expected<std::vector<mcipsec_seq>> seq_get(GroupId group);
+    void stop_unsafe(Group &g);
+    void tidy(Group &g, std::span<const mcipsec_seq> kernel);
     void snapshot(Group &g);
     void channel_up();
     void channel_down(io::TlsDown reason, const std::string &detail);

@@ -46,7 +46,7 @@ Expected<void> VrrpControl::configure(const VrrpConfig &config)
         std::vector<PriorityEventConfig> events;
         if (const auto p = config.policy.find(c.policy); p != config.policy.end())
             events = p->second.priority_event;
-        const bool same_policy = i.config.policy == c.policy && i.policy.has_value() == !events.empty();
+        const bool same_policy = i.events == events && i.policy.has_value() == !events.empty();
         if (!i.file || i.config.track_file != c.track_file) {
             i.file = std::make_unique<io::VrrpTrackFile>(loop_, c.track_file, static_cast<int>(c.base_priority));
             i.written = false;
@@ -54,8 +54,12 @@ Expected<void> VrrpControl::configure(const VrrpConfig &config)
         i.file->set_base(static_cast<int>(c.base_priority));
         i.config = c;
         i.events = events;
-        if (!same_policy)
+        if (!same_policy) {
             i.policy = make_policy(events);
+            for (const auto &[group, forwarding] : forwarding_)
+                if (i.policy)
+                    i.policy->set_forwarding(group, forwarding, loop_.now());
+        }
         const auto folder = std::filesystem::path(c.track_file).parent_path().string();
         if (auto made = io::make_folder(folder); !made)
             return tl::unexpected(made.error());
@@ -84,6 +88,7 @@ Expected<void> VrrpControl::configure(const VrrpConfig &config)
 
 void VrrpControl::set_forwarding(GroupId group, bool forwarding, bool force)
 {
+    forwarding_[group] = forwarding;
     for (auto &[name, i] : instances_)
         if (i.policy)
             i.policy->set_forwarding(group, forwarding, loop_.now());
@@ -129,6 +134,35 @@ void VrrpControl::notice(const io::VrrpNotice &n)
                 .old_state = i.state,
                 .new_state = state});
     i.state = state;
+    if (on_state)
+        on_state();
+}
+
+std::optional<bool> VrrpControl::master_for(GroupId group) const
+{
+    std::optional<bool> out;
+    for (const auto &[name, i] : instances_)
+        for (const auto &e : i.events)
+            if (e.tunnel_group == group && i.state != "unknown")
+                out = out.value_or(false) || i.state == "Master";
+    return out;
+}
+
+std::map<std::string, RestartState::Vrrp> VrrpControl::told() const
+{
+    std::map<std::string, RestartState::Vrrp> out;
+    for (const auto &[name, i] : instances_)
+        out[name] = {i.state, i.told_priority};
+    return out;
+}
+
+void VrrpControl::restore(const std::map<std::string, RestartState::Vrrp> &told)
+{
+    for (auto &[name, i] : instances_)
+        if (const auto t = told.find(name); t != told.end()) {
+            i.state = t->second.state;
+            i.told_priority = t->second.priority;
+        }
 }
 
 std::vector<VrrpControl::TrackLine> VrrpControl::fence_lines() const

@@ -4,6 +4,7 @@
 // Threading: the loop's thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "app/config.hpp"
+#include "app/restart_state.hpp"
 #include "app/view.hpp"
 #include "core/group/vrrp_policy.hpp"
 #include "io/log.hpp"
@@ -27,6 +29,13 @@ public:
     // `force`: write the files again (mcipsec-trackd may have changed them).
     void set_forwarding(GroupId group, bool forwarding, bool force = false);
     std::vector<VrrpView> views() const;
+    // Whether keepalived holds an instance whose policy names the group as master;
+    // nullopt: none names it, or keepalived has not told yet.
+    std::optional<bool> master_for(GroupId group) const;
+    std::function<void()> on_state;             // keepalived told another state
+    // What keepalived told last, by instance: over a planned restart it tells nothing anew.
+    std::map<std::string, RestartState::Vrrp> told() const;
+    void restore(const std::map<std::string, RestartState::Vrrp> &told);
 
     struct TrackLine {
         GroupId group;
@@ -52,6 +61,7 @@ private:
     io::EventLoop &loop_;
     io::Log &log_;
     VrrpConfig config_;
+    std::map<GroupId, bool> forwarding_;        // also for a policy that comes later
     std::map<std::string, Instance> instances_;
     std::unique_ptr<io::VrrpFifo> fifo_;
     io::EventSource timer_;

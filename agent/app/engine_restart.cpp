@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A planned restart of the agent: nothing moves (DESIGN "Lease"). Each peer is
+// asked to count this node as reached for restart-hold; the kernel's lease is
+// extended so long; what the next process needs lies in restart.json.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "app/engine.hpp"
+#include "io/files.hpp"
+#include "io/notify.hpp"
+
+namespace mcipsec::app {
+
+namespace {
+
+constexpr unsigned kAsks = 3;           // an answer may get lost; each try takes half a detection time
+constexpr Duration kAloneHold = 60s;
+constexpr Duration kLastWords = 20ms;   // for what is queued to the sockets
+
+std::string restart_path(const std::string &run_dir) { return run_dir + "/restart.json"; }
+
+}  // namespace
+
+std::optional<RestartState> Engine::take_restart_state()
+{
+    const auto path = restart_path(run_dir_);
+    const auto text = io::read_file(path);
+    if (!text)
+        return std::nullopt;
+    std::error_code gone;
+    std::filesystem::remove(path, gone);
+    auto state = RestartState::from_json(*text, io::boot_id().value_or(""), loop_.now());
+    if (!state) {
+        log_.write({.level = io::Level::Notice, .event = std::string(io::event::kStart), .text = "no planned restart to go on from: " + state.error().text});
+        return std::nullopt;
+    }
+    return std::move(*state);
+}
+
+void Engine::restart()
+{
+    if (stopping_ || restart_asks_ > 0)
+        return;
+    log_.write({.level = io::Level::Notice, .event = std::string(io::event::kStop), .text = "planned restart: the peers are asked to wait"});
+    restart_asks_ = kAsks;
+    restart_grants_.clear();
+    ask_for_restart();
+}
+
+void Engine::ask_for_restart()
+{
+    for (auto &[address, p] : peers_)
+        if (p.mimp && !restart_grants_.contains(address)) {
+            const auto &mc = p.mimp->config().mc_ipsec;
+            // Nobody to ask: a peer that boots meanwhile listens for its discovery
+            // interval before it forwards, and must hear us by then.
+            if (!p.mimp->snapshot().reached)
+                restart_grants_[address] = loop_.now() + std::min(mc.restart_hold, mc.discovery_interval / 2);
+            else
+                p.mimp->event(mimp::Restarting{mc.restart_hold});
+        }
+    restart_answered();
+}
+
+void Engine::restart_granted(const IpAddress &peer, Time expiry)
+{
+    restart_grants_[peer] = expiry;
+    restart_answered();
+}
+
+void Engine::restart_denied(const IpAddress &peer)
+{
+    if (restart_asks_ == 0)
+        return;
+    if (--restart_asks_ > 0)
+        return loop_.post([this] { ask_for_restart(); });
+    log_.write({.level = io::Level::Warning,
+                .event = std::string(io::event::kStop),
+                .text = fmt::format("planned restart: peer {} did not grant it, mastership is given away instead", peer.str()),
+                .peer = peer.str()});
+    shut_down();
+}
+
+void Engine::restart_answered()
+{
+    for (const auto &[address, p] : peers_)
+        if (p.mimp && !restart_grants_.contains(address))
+            return;
+    if (stopping_)
+        return;
+    RestartState s;
+    s.boot_id = io::boot_id().value_or("");
+    s.hold_until = kNever;
+    for (const auto &[address, expiry] : restart_grants_)
+        s.hold_until = std::min(s.hold_until, expiry);
+    if (s.hold_until == kNever)             // no peer: nobody waits, no lease runs
+        s.hold_until = loop_.now() + kAloneHold;
+    for (const auto &[id, g] : groups_)
+        s.groups.push_back({{id, g.state, g.generation, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)}, g.pacer.progress().running()});
+    s.vrrp = vrrp_->told();
+    auto saved = io::write_file_atomic(restart_path(run_dir_), s.json(), 0600);
+    for (auto &[address, expiry] : restart_grants_)
+        if (saved)
+            saved = peers_.at(address).mimp->bridge_restart(expiry);
+    if (!saved) {
+        std::error_code gone;
+        std::filesystem::remove(restart_path(run_dir_), gone);
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kStop), .text = "planned restart: " + saved.error().text + "; mastership is given away instead"});
+        return shut_down();
+    }
+    // Nobody acknowledges while the agent is away: charon must not wait for it (I4
+    // holds nothing with MCS down).
+    for (const auto &[id, g] : groups_)
+        charon_->set_commit(id, false);
+    stopping_ = true;
+    (void)io::notify::stopping();
+    log_.write({.level = io::Level::Notice,
+                .event = std::string(io::event::kStop),
+                .text = fmt::format("mcipsecd stops for a planned restart: nothing moves for {} s",
+                                    std::chrono::duration_cast<std::chrono::seconds>(s.hold_until - loop_.now()).count())});
+    stop_after(kLastWords);
+}
+
+}  // namespace mcipsec::app

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# scene.sh - where most tests of the whole begin: both gateways run, SeGW-1 is
+# master, CE-1's tunnel is up on both, protection status is nominal.
+#
+# Sources everything else of the lab. A test calls `scene_up` after its plan, which
+# counts SCENE_POINTS more, and ends the test if the scene does not come about.
+
+lab_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$lab_dir/../lib.sh"
+. "$lab_dir/node.sh"
+. "$lab_dir/topology.sh"
+. "$lab_dir/daemons.sh"
+. "$lab_dir/gateway.sh"
+. "$lab_dir/observe.sh"
+trap 'lab_collect /results; cp "$OBS_DIR"/* /results/ 2>/dev/null' EXIT
+
+SCENE_POINTS=6
+
+# scene_configure NODE: a test's own changes to a gateway's files, before it starts.
+scene_configure() { :; }
+
+scene_up()
+{
+	local node
+	check "the topology is up, the module loads, the gateways have a key" \
+		eval 'topo_up && modprobe mcipsec && gateway_keys' || tap_end
+	for node in "${GATEWAYS[@]}"; do
+		scene_configure "$node"
+		lab "$node" cat "/sys/class/net/int-SeGW${node#SeGW-}-S1/address" >"$LAB_DIR/$node/mac"
+	done
+	check "a capture runs" capture_start
+	bird_start P-1
+	gateway_start SeGW-1 & local one=$!
+	gateway_start SeGW-2 & local two=$!
+	wait "$one" && wait "$two" && charon_start CE-1
+	check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby || tap_end
+	check_wait "CE-1's ping brings the tunnel up" 60 ping_ce || tap_end
+	check_wait "protection status nominal on both" 60 nominal || tap_end
+	check "a flow of 100 packets/s runs each way" flow_start
+	scene_ike=$(ce_ike_spis)
+}
+
+gateway_mac() { cat "$LAB_DIR/$1/mac"; }
+
+# scene_same_ike: the CE has authenticated once.
+scene_same_ike() { [ -n "$scene_ike" ] && [ "$(ce_ike_spis)" = "$scene_ike" ]; }
+
+# scene_lost FROM TO: packets of the flow that got lost, both ways.
+scene_lost() { flow_window "$1" "$2" --json | jq '[.[].lost] | add'; }
+
+# scene_repeats: sequence numbers that a gateway sent twice under one SPI (I3).
+scene_repeats() { capture repeats "$OBS_DIR/public.pcap" | jq .repeated; }
+
+# scene_events NODE WORD: how often the node's session log names an event.
+scene_events() { lab "$1" mcipsec -j show log | grep -o "\"$2\"" | wc -l; }

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# test_agent_restart.sh - a planned restart of the agent moves nothing (SIGUSR2:
+# the peer grants a hold, the kernel's lease bridges it): on the master, on the
+# standby, with CE-1's traffic on and counted. Controls: one that comes back too
+# late has fenced itself and finds the peer master; SIGTERM gives mastership away.
+
+. "$(dirname "$0")/scene.sh"
+
+HOLD=8
+scene_configure()
+{
+	mkdir -p "$LAB_DIR/$1/etc/mcipsec/conf.d"
+	printf '[redundancy.multi-chassis.peer."%s".mc-ipsec]\nrestart-hold = %s\n' \
+		"$(peer_address "$1")" "$HOLD" >"$LAB_DIR/$1/etc/mcipsec/conf.d/hold.toml"
+}
+
+gone() { ! running "$1" mcipsecd; }
+leave() { signal "$1" mcipsecd USR2 && poll 5 gone "$1"; }
+generation() { mc "$1" generation; }
+route_state_is() { lab "$1" ip route show table 2 192.168.1.1 | grep -q "proto $2"; }
+forwards() { lab "$1" mcipsec-track 1 >/dev/null 2>&1; }
+fenced() { ! forwards "$1"; }
+flow_whole() { poll 20 flow_recovered && [ "$(scene_lost "$t0" "$(awk -v t="$EPOCHREALTIME" 'BEGIN { printf "%.6f", t - 0.3 }')")" = 0 ]; }
+
+plan $((SCENE_POINTS + 24))
+scene_up
+generation=$(generation SeGW-1)
+
+t0=$EPOCHREALTIME
+check "master: the agent leaves for a planned restart" leave SeGW-1
+check "its gate stays open" forwards SeGW-1
+check "its route stays master-with-peer" route_state_is SeGW-1 211
+check "VRRP stays its" vrrp_is SeGW-1 MASTER
+check "SeGW-2 stays standby" mc_is SeGW-2 mastership standby
+check "the agent comes back" agent_start SeGW-1
+check_wait "SeGW-1 is master still, SeGW-2 standby" 20 roles SeGW-1 master SeGW-2 standby
+check_is "in the same generation" "$generation" generation SeGW-1
+check_wait "protection status nominal on both" 60 nominal
+check "no packet was lost, either way" flow_whole
+check_is "SeGW-1 shows keepalived's state still" Master vrrp SeGW-1 state
+
+t0=$EPOCHREALTIME
+check "standby: the agent leaves and comes back" eval 'leave SeGW-2 && agent_start SeGW-2'
+check_wait "SeGW-1 master, SeGW-2 standby" 20 roles SeGW-1 master SeGW-2 standby
+check_is "in the same generation" "$generation" generation SeGW-2
+check_wait "protection status nominal on both" 60 nominal
+check "no packet was lost, either way" flow_whole
+
+check "control: the master's agent leaves and stays away" leave SeGW-1
+check_wait "when the hold is over its gate is shut" $((HOLD + 10)) fenced SeGW-1
+check_wait "SeGW-2 takes over" 20 gate_is SeGW-2 forward
+agent_start SeGW-1
+check_wait "back too late, SeGW-1 stands by" 60 roles SeGW-1 standby SeGW-2 master
+check_wait "protection status nominal on both" 60 nominal
+
+check "control: SIGTERM gives mastership away at once" eval 'signal SeGW-2 mcipsecd TERM && poll 5 gate_is SeGW-1 forward'
+check "over all of it the CE has authenticated once" scene_same_ike
+check_is "and no sequence number was sent twice under one key" 0 scene_repeats
+tap_end
