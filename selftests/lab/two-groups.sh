@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# two-groups.sh - a second tunnel-group beside the seed's first, with the opposite
+# master (the seed's table 12): tunnel-group 2, gateway address 10.10.20.2, SeGW-2
+# has priority 200. CE-1 reaches it by VRRP 20 (172.16.1.253); tunnel-2 carries
+# 192.168.1.2 to 192.168.2.2.
+#
+# Sourced after scene.sh.
+
+two_groups_files()	# NODE: before its daemons start
+{
+	local node=$1 n=${1#SeGW-} etc=$LAB_DIR/$1/etc base2 policy=''
+	base2=$((n * 100))
+	[ "$n" = 1 ] || policy=$'policy = 2\n'
+	mkdir -p "$etc/mcipsec/conf.d"
+	cat >"$etc/mcipsec/conf.d/group2.toml" <<-EOT
+	[isa.tunnel-group.2]
+	multi-active = true
+	mda = ["2/2"]
+	ipsec-responder-only = true
+	[isa.mda."2/2"]
+	[ipsec.public."int-IPsec-Public-2"]
+	tunnel-group = 2
+	interface = "int-IPsec-Pub-2"
+	local-gateway-address = ["10.10.20.2"]
+	static-tunnel-redundant-next-hop = ["192.168.255.$((3 - n))"]
+	[ipsec.private."int-IPsec-Private-2"]
+	tunnel-group = 2
+	vrf = "vprn2"
+	static-tunnel-redundant-next-hop = ["192.168.20.$((3 - n))"]
+	[ipsec.tunnel."tunnel-2"]
+	public = "int-IPsec-Public-2"
+	private = "int-IPsec-Private-2"
+	interface = "tunnel-2"
+	static-route = ["192.168.1.2/32"]
+	[redundancy.multi-chassis.peer."$(peer_address "$node")".sync.ipsec]
+	tunnel-group.2.sync-tag = "tag-2"
+	[redundancy.multi-chassis.peer."$(peer_address "$node")".mc-ipsec.tunnel-group.2]
+	priority = $base2
+	[vrrp.policy.2]
+	priority-event = [ { mc-ipsec-non-forwarding = 2, priority = 50 } ]
+	[vrrp.instance.VRRP20]
+	${policy}base-priority = $base2
+	EOT
+	two_groups_swanctl "$node" 10.10.20.2 10.10.10.2 192.168.2.2/32 192.168.1.2/32 none 172800s
+	sed -i 's|192.168.1.1/32 \]|192.168.1.1/32, 192.168.1.2/32 ]|' "$etc/bird/bird.conf"
+	cat >>"$etc/keepalived/keepalived.conf" <<-EOT
+	track_file mcipsec_VRRP20 {
+		file /run/mcipsec/vrrp/VRRP20.track
+		weight 1
+		init_file $([ "$n" = 2 ] && echo -150 || echo 0)
+	}
+	vrrp_instance VRRP20 {
+		state BACKUP
+		interface int-SeGW$n-S1
+		virtual_router_id 20
+		priority $base2
+		advert_int 0.1
+		accept
+		use_vmac vrrp.20
+		vmac_xmit_base
+		virtual_ipaddress {
+			172.16.1.253/24
+		}
+		$([ "$n" = 1 ] || echo 'track_file { mcipsec_VRRP20 }')
+	}
+	EOT
+}
+
+two_groups_swanctl()	# NODE LOCAL REMOTE LOCAL-TS REMOTE-TS START-ACTION REKEY
+{
+	mkdir -p "$LAB_DIR/$1/etc/swanctl/conf.d"
+	cat >"$LAB_DIR/$1/etc/swanctl/conf.d/tunnel-2.conf" <<-EOT
+	connections {
+		tunnel-2 {
+			version = 2
+			local_addrs = $2
+			remote_addrs = $3
+			proposals = aes128-sha256-x25519
+			rekey_time = $7
+			dpd_delay = $([ "$6" = none ] && echo 0s || echo 10s)
+			mobike = no
+			local {
+				auth = psk
+				id = $2
+			}
+			remote {
+				auth = psk
+				id = $3
+			}
+			children {
+				tunnel-2 {
+					local_ts = $4
+					remote_ts = $5
+					esp_proposals = aes128gcm16
+					rekey_time = $([ "$6" = none ] && echo 7200s || echo 3600s)
+					if_id_in = 0x10002
+					if_id_out = 0x10002
+					start_action = $6
+				}
+			}
+		}
+	}
+	secrets {
+		ike-tunnel-2 {
+			id-ce = 10.10.10.2
+			id-gateway = 10.10.20.2
+			secret = "ALU2"
+		}
+	}
+	EOT
+	grep -qs 'include conf.d' "$LAB_DIR/$1/etc/swanctl/swanctl.conf" ||
+		echo 'include conf.d/*.conf' >>"$LAB_DIR/$1/etc/swanctl/swanctl.conf"
+}
+
+two_groups_net()	# after topo_up
+{
+	local node
+	for node in "${GATEWAYS[@]}"; do
+		net_batch "$node" <<-EOT || return 1
+		route add 10.10.10.2/32 via 172.16.1.100
+		link add int-IPsec-Pub-2 arp off type dummy
+		addr add 10.10.20.2/32 dev int-IPsec-Pub-2
+		link set int-IPsec-Pub-2 up
+		link add tunnel-2 mtu 1400 master vprn2 type xfrm dev lo if_id 0x10002
+		link set tunnel-2 up
+		EOT
+	done
+	net_batch CE-1 <<-EOT || return 1
+	addr add 10.10.10.2/32 dev int-IPsec-Pub-1
+	route add 10.10.20.2/32 via 172.16.1.253
+	link add int-loopback-2 master vprn2 type dummy
+	addr add 192.168.1.2/32 dev int-loopback-2
+	link set int-loopback-2 up
+	link add tunnel-2 mtu 1400 master vprn2 type xfrm dev lo if_id 0x10002
+	link set tunnel-2 up
+	route add table 2 192.168.2.2/32 dev tunnel-2 src 192.168.1.2
+	EOT
+	lab P-1 ip addr add 192.168.2.2/32 dev int-loopback-1
+	two_groups_swanctl CE-1 10.10.10.2 10.10.20.2 192.168.1.2/32 192.168.2.2/32 trap 86400s
+}
+
+ping_ce_2() { lab CE-1 ping -I vprn2 -I 192.168.1.2 -c 1 -W 1 192.168.2.2; }
+
+# mc_group NODE GROUP FIELD
+mc_group()
+{
+	ask "$1" "[.. | objects | select(has(\"mastership\") and .id == $2)] | first | .$3" \
+		show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")" tunnel-group "$2"
+}
+mc_group_is() { [ "$(mc_group "$1" "$2" "$3")" = "$4" ]; }
+masters()	# NODE-OF-1 NODE-OF-2: who is master of which; the other stands by
+{
+	mc_group_is "$1" 1 mastership master && mc_group_is "$2" 2 mastership master &&
+		mc_group_is "$(other "$1")" 1 mastership standby && mc_group_is "$(other "$2")" 2 mastership standby
+}
+other() { echo "SeGW-$((3 - ${1#SeGW-}))"; }
+all_nominal()
+{
+	local node group
+	for node in "${GATEWAYS[@]}"; do
+		for group in 1 2; do
+			mc_group_is "$node" "$group" protection_status nominal || return 1
+		done
+	done
+}
