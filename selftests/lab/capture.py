@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read captures of the public side: ESP sequence numbers and IKE exchanges.
+"""Read captures of the lab: ESP sequence numbers and IKE exchanges.
 
-usage: capture.py repeats FILE...            any (destination, SPI, sequence
-                                             number) seen twice in all files
-                                             together (invariant I3)
+usage: capture.py repeats FILE...            invariant I3 over all files together
        capture.py ike FILE [--from S] [--to S]
                                              IKE exchanges by type, and the SPIs
        capture.py spis ADDRESS FILE [--from S] [--to S] [--mac MAC]
@@ -13,9 +11,17 @@ usage: capture.py repeats FILE...            any (destination, SPI, sequence
        capture.py from ADDRESS FILE [--from S] [--to S] [--mac MAC]
                                              packets that ADDRESS sent
 
-Capture where each packet passes once (a bridge device in promiscuous mode).
-Reads classic pcap, Ethernet, IPv4; ESP in UDP 4500 too. Prints JSON. Exit 1 if
-`repeats` found one, or if a file holds no ESP at all (nothing would be proven).
+A FILE is one part of the network in which each packet is caught once (where it
+enters a switch). `repeats` knows a packet by destination, SPI and sequence
+number, and counts
+  reused    two different packets with one number: the key stream was used twice
+  repeated  one packet twice in one file: it was sent again, or went in a circle
+  shunted   one packet in several files: it was passed on; no fault
+Exit 1 if one was reused or repeated, or if there is no ESP at all: nothing
+would be proven.
+
+Reads classic pcap, Ethernet or Linux cooked v2, IPv4; ESP in UDP 4500 too.
+Prints JSON.
 """
 
 import argparse
@@ -25,10 +31,12 @@ import sys
 
 EXCHANGES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INFORMATIONAL"}
 ESP, UDP = 50, 17
+ETHERNET, COOKED_2 = 1, 276
+IPV4 = 0x0800
 
 
 def frames(path):
-    """(time, ethernet frame) of every packet; a cut last one is left out."""
+    """(time, source mac, IPv4 packet) of every packet; a cut last one is left out."""
     with open(path, "rb") as file:
         head = file.read(24)
         if len(head) < 24:
@@ -40,6 +48,11 @@ def frames(path):
         else:
             sys.exit(f"{path}: not a pcap file")
         scale = 1e9 if magic == 0xA1B23C4D else 1e6
+        link = struct.unpack(order + "I", head[20:24])[0]
+        if link not in (ETHERNET, COOKED_2):
+            sys.exit(f"{path}: link type {link} is neither Ethernet nor Linux cooked v2")
+        # link type: where the source address and the protocol are, where IP begins
+        mac, proto, ip = {ETHERNET: (6, 12, 14), COOKED_2: (12, 0, 20)}[link]
         while True:
             head = file.read(16)
             if len(head) < 16:
@@ -48,23 +61,20 @@ def frames(path):
             data = file.read(length)
             if len(data) < length:
                 return
-            yield sec + frac / scale, data
+            if len(data) >= ip + 20 and struct.unpack("!H", data[proto:proto + 2])[0] == IPV4:
+                yield sec + frac / scale, data[mac:mac + 6].hex(":"), data[ip:]
 
 
 def packets(path, start=0, end=0):
-    """(time, source mac, source, destination, kind, fields) of ESP and IKE."""
-    for when, data in frames(path):
+    """(time, source mac, source, destination, kind, fields, body) of ESP and IKE."""
+    for when, mac, ip in frames(path):
         if (start and when < start) or (end and when > end):
             continue
-        if len(data) < 34 or data[12:14] != b"\x08\x00":
-            continue
-        ip = data[14:]
         header = (ip[0] & 15) * 4
         if struct.unpack("!H", ip[6:8])[0] & 0x1FFF:
             continue    # not a first fragment
         source = ".".join(map(str, ip[12:16]))
         target = ".".join(map(str, ip[16:20]))
-        mac = data[6:12].hex(":")
         body = ip[header:]
         if ip[9] == UDP and len(body) >= 12:
             ports = struct.unpack("!HH", body[:4])
@@ -72,7 +82,7 @@ def packets(path, start=0, end=0):
             if 4500 in ports:
                 if body[:4] != b"\0\0\0\0":
                     if len(body) >= 8:
-                        yield when, mac, source, target, "esp", struct.unpack("!II", body[:8])
+                        yield when, mac, source, target, "esp", struct.unpack("!II", body[:8]), body
                     continue
                 body = body[4:]
             elif 500 not in ports:
@@ -80,39 +90,48 @@ def packets(path, start=0, end=0):
             if len(body) >= 28:
                 exchange, flags, mid = struct.unpack("!BBI", body[18:24])
                 yield when, mac, source, target, "ike", (
-                    body[:8].hex(), body[8:16].hex(), exchange, flags, mid)
+                    body[:8].hex(), body[8:16].hex(), exchange, flags, mid), body
         elif ip[9] == ESP and len(body) >= 8:
-            yield when, mac, source, target, "esp", struct.unpack("!II", body[:8])
+            yield when, mac, source, target, "esp", struct.unpack("!II", body[:8]), body
 
 
 def repeats(args):
-    seen, found, count = {}, [], 0
-    for path in args.files:
-        for when, mac, _, target, kind, fields in packets(path):
+    seen, examples = {}, []
+    count = {"packets": 0, "reused": 0, "repeated": 0, "shunted": 0}
+    for number, path in enumerate(args.files):
+        for when, mac, _, target, kind, fields, body in packets(path):
             if kind != "esp":
                 continue
-            count += 1
+            count["packets"] += 1
             key = (target, *fields)
-            if key in seen:
-                first = seen[key]
-                found.append({"destination": target, "spi": f"{fields[0]:08x}", "seq": fields[1],
-                              "first": first, "again": [when, mac]})
+            known = seen.setdefault(key, {})
+            content = hash(body)
+            if any(content != other for other, _, _ in known.values()):
+                what = "reused"
+            elif number in known:
+                what = "repeated"
             else:
-                seen[key] = [when, mac]
+                if known:
+                    count["shunted"] += 1
+                known[number] = content, when, mac
+                continue
+            count[what] += 1
+            examples.append({"what": what, "destination": target, "spi": f"{fields[0]:08x}", "seq": fields[1],
+                             "first": min(known.values(), key=lambda k: k[1])[1:], "again": [when, mac]})
     spis = {}
     for target, spi, seq in seen:
         low, high = spis.get((target, spi), (seq, seq))
         spis[target, spi] = min(low, seq), max(high, seq)
     print(json.dumps({
-        "packets": count, "repeated": len(found), "examples": found[:10],
+        **count, "examples": examples[:10],
         "spis": {f"{t} {s:08x}": list(v) for (t, s), v in spis.items()},
     }))
-    return 0 if count and not found else 1
+    return 0 if count["packets"] and not examples else 1
 
 
 def ike(args):
     exchanges, initiator, responder = {}, set(), set()
-    for _, _, _, _, kind, fields in packets(args.files[0], args.start, args.end):
+    for _, _, _, _, kind, fields, _ in packets(args.files[0], args.start, args.end):
         if kind != "ike":
             continue
         name = EXCHANGES.get(fields[2], str(fields[2]))
@@ -126,7 +145,7 @@ def ike(args):
 def sent_from(args):
     counts = {"esp": 0, "ike": 0}
     macs = {}
-    for _, mac, source, _, kind, _ in packets(args.files[1], args.start, args.end):
+    for _, mac, source, _, kind, _, _ in packets(args.files[1], args.start, args.end):
         if source != args.files[0] or (args.mac and mac != args.mac):
             continue
         counts[kind] += 1
@@ -137,7 +156,7 @@ def sent_from(args):
 
 def spis(args):
     order = {}
-    for when, mac, source, _, kind, fields in packets(args.files[1], args.start, args.end):
+    for when, mac, source, _, kind, fields, _ in packets(args.files[1], args.start, args.end):
         if kind != "esp" or source != args.files[0] or (args.mac and mac != args.mac):
             continue
         entry = order.setdefault(fields[0], {
@@ -160,4 +179,5 @@ def main():
     return {"repeats": repeats, "ike": ike, "spis": spis, "from": sent_from}[args.what](args)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

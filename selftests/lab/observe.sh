@@ -8,14 +8,58 @@
 OBS_DIR=$LAB_DIR/observe
 FLOW=/mcipsec/build/lab-tools/flow
 
-# capture_start: everything public that crosses S-1, once each.
+# capture_start: each packet where it enters a switch, so once, and also if the
+# port is cut: what CE-1 and both gateways send into S-1 (public.pcap), and what
+# the gateways and P-1 send each other (inner.pcap: what is shunted).
+CAPTURES=("$OBS_DIR/public.pcap" "$OBS_DIR/inner.pcap")
+CAPTURE_OF=(tcpdump -i any -y LINUX_SLL2 -Q in -U -s 128 -B 16384)
+CAPTURE_WHAT='esp or udp port 500 or udp port 4500'
 capture_start()
 {
 	mkdir -p "$OBS_DIR"
-	rm -f "$OBS_DIR/public.pcap"
-	spawn S-1 tcpdump tcpdump -i vpls3 -U -s 96 -B 8192 -w "$OBS_DIR/public.pcap" \
-		'esp or udp port 500 or udp port 4500'
-	wait_for "the capture runs" 20 test -s "$OBS_DIR/public.pcap"
+	rm -f "${CAPTURES[@]}" "$LAB_DIR/S-1/log/tcpdump.out"
+	spawn S-1 tcpdump "${CAPTURE_OF[@]}" -w "$OBS_DIR/public.pcap" "$CAPTURE_WHAT"
+	"${CAPTURE_OF[@]}" -w "$OBS_DIR/inner.pcap" "$CAPTURE_WHAT" </dev/null >"$OBS_DIR/inner.out" 2>&1 &
+	inner_pid=$!
+	wait_for "the captures run" 20 test -s "$OBS_DIR/public.pcap" -a -s "$OBS_DIR/inner.pcap"
+}
+
+# capture_complete: end the captures; fails if one of them missed a packet, or
+# does not say that it missed none.
+capture_complete()
+{
+	local out bad=0
+	if [ -n "${inner_pid:-}" ]; then
+		stop S-1 tcpdump INT
+		kill -INT "$inner_pid" 2>/dev/null
+		wait "$inner_pid" 2>/dev/null
+		inner_pid=
+	fi
+	for out in "$LAB_DIR/S-1/log/tcpdump.out" "$OBS_DIR/inner.out"; do
+		missed_none "$out" && continue
+		diag "${out##*/}: $(grep -E 'packets? (captured|received|dropped)' "$out" | tr '\n' ',')"
+		bad=1
+	done
+	return $bad
+}
+# tcpdump counts what the kernel dropped; interfaces only where there were any.
+missed_none()
+{
+	[ "$(awk '/packets? dropped by kernel/ { n++; d += $1 } END { print n + 0, d + 0 }' "$1")" = "1 0" ] &&
+		! grep -qE '^[1-9][0-9]* packets? dropped by interface' "$1"
+}
+
+# sequence_numbers: what the captures say about I3. Sets i3 to the report.
+sequence_numbers() { i3=$(capture repeats "${CAPTURES[@]}"); }
+esp_seen() { [ "$(jq .packets <<<"$i3")" -ge "$1" ]; }
+
+# check_sequence_numbers PACKETS: ends the captures and judges; 3 test points.
+check_sequence_numbers()
+{
+	check "the captures missed no packet" capture_complete
+	check "no ESP sequence number was used twice under one SPI, on either gateway" sequence_numbers
+	diag "ESP: $(jq -c 'del(.examples, .spis)' <<<"$i3") $(jq -c '.examples[]' <<<"$i3" | head -n 3)"
+	check "and at least $1 ESP packets were seen" esp_seen "$1"
 }
 
 # observers_start NODE: its events, addresses and routes, as they change.

@@ -95,7 +95,7 @@ unit_ctest()
 
 unit_part()	# folder, build folder
 {
-	local start=$SECONDS log=$logs/unit-$1.log rc
+	local start=$SECONDS log=$logs/unit-${1//\//-}.log rc
 	grep -q '^check:' "$TOP/$1/Makefile" 2>/dev/null || return 0
 	make -s -C "$TOP/$1" O="$BUILD/$2" check >"$log" 2>&1
 	rc=$?
@@ -145,6 +145,7 @@ matches unit && {
 	unit_ctest
 	unit_part vici-plugin plugin
 	unit_part keepalived-track track
+	unit_part selftests/lab lab-tools
 }
 
 cd "$TOP/selftests" || exit 1
