@@ -29,6 +29,8 @@ public:
     const io::PluginVersion &version() const { return version_; }
     bool up() const { return up_; }
     const std::string &why_down() const { return why_; }
+    // Counts whatever charon said: it is alive while this goes on when it is asked.
+    std::uint64_t heard() const { return vici_.stats().replies + vici_.stats().events; }
 
     Expected<void> start();
 

@@ -149,7 +149,8 @@ Expected<void> Engine::start()
     charon_->on_up = [this](const io::PluginVersion &v) {
         each_sync([&](SyncControl &s) { s.charon_up(v.epoch); });
         check_members();
-        begin_peers();
+        if (members_->settled())
+            begin_peers();
     };
     charon_->on_down = [this](const std::string &) {
         acked_epoch_ = 0;
@@ -193,6 +194,9 @@ Expected<void> Engine::start()
     charon_->plugin().on_malformed = [this](const std::string &what) {
         log_.write({.level = io::Level::Warning, .event = std::string(io::event::kCharon), .text = "malformed event of charon's plugin: " + what});
     };
+
+    if (auto done = watch_members(); !done)
+        return done;
 
     auto watch = io::LinkWatch::open(loop_, [this](const io::Link &l, bool removed) {
         if (l.up && !removed)
@@ -559,6 +563,8 @@ void Engine::apply_config(const Config &next)
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kVrrp), .text = done.error().text});
     write_fence_plan();
     charon_->configure(plugin_groups());
+    if (auto done = members_->configure(config_.mda); !done)
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kMember), .text = done.error().text});
     for (const auto &[address, peer] : config_.multi_chassis.peer) {
         const auto it = peers_.find(address);
         const auto old = before.multi_chassis.peer.find(address);

@@ -21,6 +21,7 @@
 #include "app/charon_control.hpp"
 #include "app/config.hpp"
 #include "app/control_dispatch.hpp"
+#include "app/member_watch.hpp"
 #include "app/peer_control.hpp"
 #include "app/restart_state.hpp"
 #include "app/route_control.hpp"
@@ -139,6 +140,7 @@ private:
     void start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent = {});
     void rekeys_due(Group &g);
     void release_rekeys(Group &g, bool sampled = false);
+    Expected<void> watch_members();
     void check_members();
     void judge(Group &g);
     void alone(Group &g);
@@ -175,6 +177,7 @@ private:
     std::unique_ptr<CharonControl> charon_;
     std::unique_ptr<RouteControl> routes_;
     std::unique_ptr<VrrpControl> vrrp_;
+    std::unique_ptr<MemberWatch> members_;
     std::unique_ptr<io::ControlServer> control_;
     std::map<IpAddress, Peer> peers_;
     std::unique_ptr<SyncControl> local_;        // groups without sync

@@ -187,6 +187,7 @@ std::vector<TunnelGroupView> Engine::tunnel_groups()
         v.id = id;
         v.primary = g.verdict.primary;
         v.active = g.verdict.active_members;
+        v.backup = g.verdict.backup;
         v.admin_state = up_down(!tg.shutdown);
         v.oper_state = g.verdict.oper_up ? "up" : "down";
         v.active_mda_number = tg.active_mda_number;
@@ -198,8 +199,6 @@ std::vector<TunnelGroupView> Engine::tunnel_groups()
             mv.oper_state = m.healthy() ? "up" : "down";
             mv.active = std::find(v.active.begin(), v.active.end(), m.name) != v.active.end();
             mv.reason = m.why_not();
-            if (m.healthy() && !mv.active)
-                v.backup.push_back(m.name);
             v.members.push_back(std::move(mv));
         }
         v.mastership = to_string(g.state);

@@ -212,6 +212,29 @@ void Engine::rekeys_due(Group &g)
 
 // ---- members ----
 
+Expected<void> Engine::watch_members()
+{
+    members_ = std::make_unique<MemberWatch>(loop_);
+    auto &p = members_->probes;
+    p.charon_down = [this] { return charon_->up() ? std::string() : charon_->why_down(); };
+    p.charon_heard = [this] { return charon_->heard(); };
+    p.ask_charon = [this](std::function<void()> answered) {
+        charon_->plugin().version([answered = std::move(answered)](const Expected<io::PluginVersion> &) { answered(); });
+    };
+    p.ask_module = [this]() -> Expected<void> {
+        if (groups_.empty())
+            return {};
+        const auto info = kernel_->group_get(groups_.begin()->first);
+        return info || info.error().code == -ENOENT ? Expected<void>{} : tl::unexpected(info.error());
+    };
+    members_->on_change = [this] {
+        check_members();
+        if (charon_->up() && members_->settled())
+            begin_peers();
+    };
+    return members_->configure(config_.mda);
+}
+
 void Engine::check_members()
 {
     for (auto &[id, g] : groups_)
@@ -221,34 +244,31 @@ void Engine::check_members()
 void Engine::judge(Group &g)
 {
     const auto tg = config_.tunnel_group.find(g.id);
-    if (tg == config_.tunnel_group.end())
+    if (tg == config_.tunnel_group.end() || !members_)
         return;
     if (!g.module_ok || !g.gate_known)
         set_gate(g);
-    bool interfaces = true;
-    std::string down;
+    std::vector<std::string> down;
     for (const auto &[name, t] : config_.tunnel)
         if (t.tunnel_group == g.id && !t.interface.empty() && !links_up_.contains(t.interface))
-            interfaces = false;
+            down.push_back(t.interface);
     g.members.clear();
     for (const auto &name : tg->second.mda) {
-        group::MemberHealth m;
-        m.name = name;
-        if (const auto c = config_.mda.find(name); c != config_.mda.end())
-            m.admin_up = !c->second.shutdown;
-        m.charon = charon_->up();
-        m.module = g.module_ok;
-        m.interfaces = interfaces;
-        g.members.push_back(std::move(m));
+        g.members.push_back(members_->health(name, down));
+        if (!g.module_ok)
+            g.members.back().faults.emplace_back("the kernel module does not take the tunnel-group's state");
     }
     auto verdict = group::judge(g.members, tg->second.active_mda_number, !tg->second.shutdown);
     const bool changed = !g.verdict_known || verdict.oper_up != g.verdict.oper_up || verdict.active != g.verdict.active;
-    if (changed)
+    if (!g.verdict_known || verdict != g.verdict)
         log_.write({.level = io::Level::Notice,
                     .event = std::string(io::event::kMember),
-                    .text = fmt::format("tunnel-group {}: operationally {}, {} active{}{}", g.id, verdict.oper_up ? "up" : "down", verdict.active,
+                    .text = fmt::format("tunnel-group {}: operationally {}, active {}{}{}", g.id, verdict.oper_up ? "up" : "down",
+                                        verdict.active_members.empty() ? "none" : fmt::format("{}", fmt::join(verdict.active_members, " ")),
                                         verdict.reason.empty() ? "" : ": ", verdict.reason),
                     .group = g.id,
+                    .old_state = g.verdict_known ? g.verdict.oper_up ? "up" : "down" : "",
+                    .new_state = verdict.oper_up ? "up" : "down",
                     .reason = verdict.reason});
     g.verdict = std::move(verdict);
     g.verdict_known = true;

@@ -14,54 +14,53 @@ namespace {
 
 Time at(Duration d) { return Time{} + d; }
 
-MemberHealth healthy(std::string name)
+MemberHealth member(std::string name, std::vector<std::string> faults = {})
 {
     MemberHealth m;
     m.name = std::move(name);
-    m.charon = m.module = true;
+    m.faults = std::move(faults);
     return m;
 }
 
 void members_need_every_condition(void **)
 {
-    assert_true(healthy("1/2").healthy());
-    auto m = healthy("1/2");
+    assert_true(member("1/2").healthy());
+    auto m = member("1/2");
     m.admin_up = false;
+    assert_false(m.healthy());
     assert_string_equal(m.why_not().c_str(), "shutdown");
-    m = healthy("1/2");
-    m.charon = false;
-    assert_false(m.healthy());
-    m = healthy("1/2");
-    m.module = false;
-    assert_false(m.healthy());
-    m = healthy("1/2");
-    m.interfaces = false;
-    assert_false(m.healthy());
-    m = healthy("1/2");
-    m.script = false;
+    m.faults = {"cpu 3 offline", "track-file /f says 0"};
+    assert_string_equal(m.why_not().c_str(), "shutdown, cpu 3 offline, track-file /f says 0");
+    m.admin_up = true;
     assert_false(m.healthy());
 }
 
 void oper_up_needs_the_active_number(void **)
 {
-    std::vector<MemberHealth> m{healthy("1/1"), healthy("1/2"), healthy("2/1")};
+    std::vector<MemberHealth> m{member("1/1"), member("1/2"), member("2/1")};
     auto v = judge(m, 2, true);
     assert_true(v.oper_up);
     assert_int_equal(v.active, 2);
     assert_int_equal(v.primary.size(), 3);
-    m[0].admin_up = false;                  // the third replaces it
+    assert_int_equal(v.backup.size(), 1);
+    assert_string_equal(v.backup[0].c_str(), "2/1");
+    assert_string_equal(v.reason.c_str(), "");
+    m[0].admin_up = false;                  // the backup replaces it
     v = judge(m, 2, true);
     assert_true(v.oper_up);
     assert_string_equal(v.active_members[1].c_str(), "2/1");
-    m[1].charon = false;
+    assert_int_equal(v.backup.size(), 0);
+    m[1].faults = {"cpu 3 offline"};
     v = judge(m, 2, true);
     assert_false(v.oper_up);
     assert_int_equal(v.active, 1);
-    assert_string_equal(v.reason.c_str(), "mda 1/1: shutdown");
-    v = judge({healthy("1/1")}, 1, false);
+    assert_string_equal(v.reason.c_str(), "mda 1/1: shutdown, mda 1/2: cpu 3 offline");
+    v = judge({member("1/1")}, 1, false);
     assert_false(v.oper_up);
     assert_int_equal(v.active, 0);
+    assert_int_equal(v.active_members.size(), 0);
     assert_false(judge({}, 1, true).oper_up);
+    assert_string_equal(judge({member("1/1")}, 2, true).reason.c_str(), "fewer members than active-mda-number");
 }
 
 constexpr int kBase = -1;   // no event set

@@ -3,44 +3,43 @@
 
 namespace mcipsec::group {
 
+namespace {
+
+void append(std::string &list, const std::string &item) { list += (list.empty() ? "" : ", ") + item; }
+
+}  // namespace
+
 std::string MemberHealth::why_not() const
 {
-    if (!admin_up)
-        return "shutdown";
-    if (!module)
-        return "kernel module does not answer";
-    if (!charon)
-        return "charon does not answer";
-    if (!interfaces)
-        return "xfrm interface down";
-    if (!script)
-        return "track script or file failed";
-    return {};
+    std::string out = admin_up ? "" : "shutdown";
+    for (const auto &f : faults)
+        append(out, f);
+    return out;
 }
 
 MemberVerdict judge(const std::vector<MemberHealth> &members, unsigned active_mda_number, bool group_admin_up)
 {
     MemberVerdict v;
-    std::string first_sick;
+    std::string sick;
     for (const auto &m : members) {
         v.primary.push_back(m.name);
-        if (m.healthy()) {
-            if (v.active_members.size() < active_mda_number)
-                v.active_members.push_back(m.name);
-        } else if (first_sick.empty()) {
-            first_sick = "mda " + m.name + ": " + m.why_not();
-        }
+        if (!m.healthy())
+            append(sick, "mda " + m.name + ": " + m.why_not());
+        else if (v.active_members.size() < active_mda_number)
+            v.active_members.push_back(m.name);
+        else
+            v.backup.push_back(m.name);
     }
-    v.active = static_cast<unsigned>(v.active_members.size());
     if (!group_admin_up) {
-        v.active = 0;
         v.active_members.clear();
+        v.backup.clear();
         v.reason = "tunnel-group shutdown";
         return v;
     }
+    v.active = static_cast<unsigned>(v.active_members.size());
     v.oper_up = active_mda_number > 0 && v.active == active_mda_number;
     if (!v.oper_up)
-        v.reason = first_sick.empty() ? "fewer members than active-mda-number" : first_sick;
+        v.reason = sick.empty() ? "fewer members than active-mda-number" : sick;
     return v;
 }
 

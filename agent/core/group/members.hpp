@@ -3,9 +3,10 @@
 // whether the tunnel-group is operationally up. Pure.
 //
 // Seed "Tunnel ISAs" and "Operational Conditions": of all configured members
-// active-mda-number are active, the rest stand by; the tunnel-group is
-// operationally up only while that many are active. What makes a Linux member
-// healthy is the AND of its conditions below (DESIGN, "Parts").
+// active-mda-number are active, the rest stand by as backup; an active member
+// that goes down is replaced by a backup, and the tunnel-group is operationally
+// up only while that many are active. What makes a Linux member healthy is the
+// AND of its conditions (app/member_watch.hpp).
 #pragma once
 
 #include <string>
@@ -17,13 +18,10 @@ namespace mcipsec::group {
 
 struct MemberHealth {
     std::string name;
-    bool admin_up = true;          // mda no shutdown
-    bool charon = false;           // the plugin answers over VICI
-    bool module = false;           // the kernel module knows the group
-    bool interfaces = true;        // every xfrm interface of the group is up
-    bool script = true;            // optional track-file or track-script
-    bool healthy() const { return admin_up && charon && module && interfaces && script; }
-    std::string why_not() const;   // "" while healthy, else the first reason
+    bool admin_up = true;               // mda no shutdown
+    std::vector<std::string> faults;    // each condition that does not hold, in words
+    bool healthy() const { return admin_up && faults.empty(); }
+    std::string why_not() const;        // "" while healthy, else "shutdown" and every fault
 };
 
 struct MemberVerdict {
@@ -31,7 +29,9 @@ struct MemberVerdict {
     bool oper_up = false;
     std::vector<std::string> primary;     // every configured member
     std::vector<std::string> active_members;
+    std::vector<std::string> backup;      // healthy and not active
     std::string reason;                   // why not operationally up, else ""
+    bool operator==(const MemberVerdict &) const = default;
 };
 
 // group_admin_up: false after `admin isa tunnel-group N shutdown`.
