@@ -6,6 +6,7 @@
  */
 
 #include "mcipsec_vici.h"
+#include "mcipsec_conn.h"
 #include "mcipsec_vici_parse.h"
 
 #include <inttypes.h>
@@ -669,6 +670,13 @@ CALLBACK(status, vici_message_t*,
 	return b->finalize(b);
 }
 
+CALLBACK(conn, vici_message_t*,
+	private_mcipsec_vici_t *this, char *name, u_int client,
+	vici_message_t *request)
+{
+	return mcipsec_conn(request);
+}
+
 /**
  * Register or unregister the commands
  */
@@ -688,6 +696,7 @@ static void manage_commands(private_mcipsec_vici_t *this, bool reg)
 		{ "mcipsec-snapshot",		snapshot		},
 		{ "mcipsec-rekey",			rekey			},
 		{ "mcipsec-status",			status			},
+		{ "mcipsec-conn",			conn			},
 	};
 	int i;
 

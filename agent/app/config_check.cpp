@@ -259,18 +259,4 @@ void check_config(const Config &config, std::vector<std::string> &errors, std::v
     Checker(config, errors, warnings).run();
 }
 
-std::vector<std::string> check_sync_tags(const PeerConfig &peer, const std::map<GroupId, std::string> &peer_tags)
-{
-    std::vector<std::string> out;
-    for (const auto &[id, own] : peer.sync.tunnel_group) {
-        const auto mc = peer.mc_ipsec.tunnel_group.find(id);
-        if (mc == peer.mc_ipsec.tunnel_group.end())
-            continue;
-        for (const auto &[peer_id, tag] : peer_tags)
-            if (tag == own.sync_tag && peer_id != mc->second.peer_group)
-                out.push_back(fmt::format("sync-tag {} pairs tunnel-group {} with the peer's {}, but peer-group is {}", quoted(tag), id, peer_id, mc->second.peer_group));
-    }
-    return out;
-}
-
 }  // namespace mcipsec::app

@@ -70,12 +70,6 @@ Findings check_keepalived(const Config &config, const ConfigText &keepalived_con
 // 3 x advert_int + skew (RFC 5798 6.1, RFC 3768 6.1).
 Duration master_down_time(const KeepalivedInstance &instance);
 
-// ---- what the peer says ----
-
-// peer_tags: the peer's tunnel-groups and their sync-tags as MCS announced them.
-// One line for each tag that pairs other groups than peer-group does.
-std::vector<std::string> check_sync_tags(const PeerConfig &peer, const std::map<GroupId, std::string> &peer_tags);
-
 // ---- files ----
 
 // The authentication key file: a regular file of root or of this user, mode

@@ -151,10 +151,12 @@ Expected<void> Engine::start()
         check_members();
         if (members_->settled())
             begin_peers();
+        config_watch_->charon_up();
     };
     charon_->on_down = [this](const std::string &) {
         acked_epoch_ = 0;
         each_sync([](SyncControl &s) { s.charon_down(); });
+        config_watch_->charon_down();
         check_members();
     };
     charon_->plugin().on_record = [this](io::PluginRecord &&r) {
@@ -197,6 +199,8 @@ Expected<void> Engine::start()
 
     if (auto done = watch_members(); !done)
         return done;
+    if (auto done = watch_config(); !done)
+        return done;
 
     auto watch = io::LinkWatch::open(loop_, [this](const io::Link &l, bool removed) {
         if (l.up && !removed)
@@ -220,6 +224,7 @@ Expected<void> Engine::start()
         check_members();
         for (auto &[id, g] : groups_)
             protect(g);
+        check_skew();
         (void)member_timer_.arm(now + kMemberInterval);
     });
     if (!timer)
@@ -308,7 +313,7 @@ Expected<void> Engine::start_groups()
         g.pacer_timer = std::move(*pacer);
         g.sample_timer = std::move(*sample);
         if (g.peer.empty()) {
-            local_->add_group(fmt::format("local-{}", id), tg, {});
+            local_->add_group(fmt::format("local-{}", id), tg);
             g.sync = local_.get();
         }
         if (const auto *before = resumed_ ? resumed_->find(id) : nullptr) {
@@ -354,13 +359,13 @@ Expected<void> Engine::start_sync(const PeerConfig &peer)
             auto *g = find(id);
             if (!g || g->peer != peer.address)
                 continue;
-            p.sync->add_group(sg.sync_tag, config_.tunnel_group.at(id), config_digest(id));
+            p.sync->add_group(sg.sync_tag, config_.tunnel_group.at(id));
             g->sync = p.sync.get();
         }
     }
     for (auto &[id, g] : groups_)
         if (g.peer == peer.address && !g.sync) {        // elected, not synchronised
-            local_->add_group(fmt::format("local-{}", id), config_.tunnel_group.at(id), {});
+            local_->add_group(fmt::format("local-{}", id), config_.tunnel_group.at(id));
             g.sync = local_.get();
         }
     return {};
@@ -563,6 +568,7 @@ void Engine::apply_config(const Config &next)
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kVrrp), .text = done.error().text});
     write_fence_plan();
     charon_->configure(plugin_groups());
+    config_watch_->configure(config_);
     if (auto done = members_->configure(config_.mda); !done)
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kMember), .text = done.error().text});
     for (const auto &[address, peer] : config_.multi_chassis.peer) {

@@ -18,8 +18,11 @@
 #include <optional>
 #include <set>
 
+#include "app/alarms.hpp"
 #include "app/charon_control.hpp"
+#include "app/clock_skew.hpp"
 #include "app/config.hpp"
+#include "app/config_watch.hpp"
 #include "app/control_dispatch.hpp"
 #include "app/member_watch.hpp"
 #include "app/peer_control.hpp"
@@ -72,6 +75,7 @@ private:
         std::unique_ptr<PeerControl> mimp;      // nullptr until begin_peers()
         DerivedKeys keys;                       // until then
         std::unique_ptr<SyncControl> sync;      // shares the key; nullptr: sync is not configured
+        ClockSkew skew;
     };
     struct Group {
         GroupId id = 0;
@@ -152,7 +156,8 @@ private:
     void import_frozen(const mimp::HandoverImport &h);
     void handover_ended(GroupId id, std::uint64_t handover, const std::optional<mimp::HandoverFailed> &failed);
     void arm_sampling(Group &g);
-    std::vector<mcs::ConfigItem> config_digest(GroupId id) const;
+    Expected<void> watch_config();
+    void check_skew();
     Expected<void> wire_sync(SyncControl &s);
 
     // engine_api.cpp
@@ -178,6 +183,8 @@ private:
     std::unique_ptr<RouteControl> routes_;
     std::unique_ptr<VrrpControl> vrrp_;
     std::unique_ptr<MemberWatch> members_;
+    Alarms alarms_{log_};
+    std::unique_ptr<ConfigWatch> config_watch_;
     std::unique_ptr<io::ControlServer> control_;
     std::map<IpAddress, Peer> peers_;
     std::unique_ptr<SyncControl> local_;        // groups without sync

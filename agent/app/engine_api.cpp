@@ -158,6 +158,11 @@ std::vector<SyncView> Engine::sync()
         v.last_in_sync = time_text(sc.last_in_sync());
         for (const auto &[name, alarm] : sc.alarms())
             v.alarms.push_back(alarm.text);
+        alarms_.for_each([&, &address = address](const Alarms::Alarm &a) {
+            const auto *g = a.group ? find(a.group) : nullptr;
+            if (g ? g->peer == address : a.peer == sc.peer().name)
+                v.alarms.push_back(a.text);
+        });
         for (const auto &gs : s.groups)
             v.sync_tags[gs.tag] = fmt::format("tunnel-group {}", gs.group);
         const auto &c = s.counters;
@@ -378,6 +383,8 @@ std::vector<MetricView> Engine::stats()
     for (const auto &s : sync()) {
         const std::map<std::string, std::string> label{{"peer", s.peer_ip_address}};
         add("mcipsec_mcs_in_sync", "gauge", "1 while the database is inSync", label, s.db_sync_state == "inSync");
+        add("mcipsec_clock_skew_seconds", "gauge", "the peer's clock minus ours", label, s.clock_skew);
+        add("mcipsec_alarms", "gauge", "standing alarms", label, static_cast<double>(s.alarms.size()));
         add("mcipsec_mcs_entries", "gauge", "entries in the database", label, static_cast<double>(s.num_entries));
         add("mcipsec_mcs_remote_entries", "gauge", "entries in the peer's database", label, static_cast<double>(s.rem_num_entries));
         add("installed", "gauge", "synchronised entries installed in charon and kernel", label, static_cast<double>(s.installed));

@@ -439,24 +439,43 @@ void Engine::arm_sampling(Group &g)
     (void)g.sample_timer.arm(wanted && tg != config_.tunnel_group.end() ? loop_.now() + tg->second.sequence.interval : kNever);
 }
 
-std::vector<mcs::ConfigItem> Engine::config_digest(GroupId id) const
+// ---- configuration and clock of both chassis ----
+
+Expected<void> Engine::watch_config()
 {
-    std::string addresses, tunnels;
-    for (const auto &a : config_.gateway_addresses(id))
-        addresses += a.str() + "\n";
-    for (const auto &[name, t] : config_.tunnel) {
-        if (t.tunnel_group != id)
-            continue;
-        tunnels += name + " " + t.connection;
-        for (const auto &r : t.static_route)
-            tunnels += " " + r.str();
-        tunnels += "\n";
-    }
-    auto digest = [](const std::string &text) {
-        const auto d = sha256({reinterpret_cast<const std::uint8_t *>(text.data()), text.size()});
-        return Bytes(d.begin(), d.end());
+    config_watch_ = std::make_unique<ConfigWatch>(loop_, log_, alarms_);
+    config_watch_->ask = [this](const std::string &connection, ConfigWatch::Answer answer) { charon_->plugin().connection(connection, std::move(answer)); };
+    config_watch_->on_change = [this](GroupId id) {
+        auto *g = find(id);
+        if (auto items = config_watch_->digest(id); items && g && g->sync)
+            g->sync->set_config(id, std::move(*items));
     };
-    return {{"local-gateway-address", digest(addresses)}, {"tunnels", digest(tunnels)}};
+    config_watch_->on_loaded = [this](GroupId id) {
+        if (auto *g = find(id); g && g->sync)
+            g->sync->conf_loaded();
+    };
+    if (auto done = config_watch_->start(); !done)
+        return done;
+    config_watch_->configure(config_);
+    return {};
+}
+
+void Engine::check_skew()
+{
+    for (auto &[address, p] : peers_) {
+        const auto config = config_.multi_chassis.peer.find(address);
+        if (!p.mimp || config == config_.multi_chassis.peer.end())
+            continue;
+        const auto snapshot = p.mimp->snapshot();
+        const auto skew = snapshot.reached && snapshot.clock_skew_ns ? std::optional<Duration>(*snapshot.clock_skew_ns) : std::nullopt;
+        const auto limit = config_.multi_chassis.clock_skew_limit;
+        if (!p.skew.update(skew, limit))
+            continue;
+        std::vector<Alarms::Alarm> now;
+        if (p.skew.raised())
+            now.push_back({fmt::format("clock of peer {} differs by more than {} s", p.mimp->name(), std::chrono::duration<double>(limit).count()), 0, p.mimp->name()});
+        alarms_.replace("clock " + address.str(), std::move(now), io::event::kSkewRaised, io::event::kSkewCleared);
+    }
 }
 
 Expected<void> Engine::wire_sync(SyncControl &s)

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "app/config_digest.hpp"
 #include "app/record_info.hpp"
 #include "io/files.hpp"
 
@@ -106,7 +107,7 @@ Expected<void> SyncControl::start()
     return {};
 }
 
-void SyncControl::add_group(const std::string &tag, const TunnelGroupConfig &group, std::vector<mcs::ConfigItem> digest)
+void SyncControl::add_group(const std::string &tag, const TunnelGroupConfig &group)
 {
     Group g;
     g.id = group.id;
@@ -115,8 +116,15 @@ void SyncControl::add_group(const std::string &tag, const TunnelGroupConfig &gro
     g.seq.set_params(seq_params(group.sequence, peer_.detection));
     groups_.insert_or_assign(group.id, std::move(g));
     step(mcs::ev::GroupAdd{tag, group.id});
-    step(mcs::ev::ConfigDigest{tag, std::move(digest)});
 }
+
+void SyncControl::set_config(GroupId group, std::vector<mcs::ConfigItem> items)
+{
+    if (const auto *g = group_of(group))
+        step(mcs::ev::ConfigDigest{g->tag, std::move(items)});
+}
+
+void SyncControl::conf_loaded() { step(mcs::ev::ConfLoaded{}); }
 
 void SyncControl::remove_group(GroupId group)
 {
@@ -304,14 +312,21 @@ void SyncControl::log_core(const mcs::act::Log &a)
 {
     const auto *g = group_of(a.tag);
     const std::string name = a.what + '/' + a.tag;
+    const bool differs = a.what == "config-differs";
+    auto text = a.what + ": " + a.text;
+    if (differs && a.severity == mcs::act::Severity::Alarm)
+        if (const auto status = session_.group_status(a.tag))
+            text = "configuration differs between the chassis: " + describe_differences(status->config_differs);
+    if (g)
+        text = fmt::format("tunnel-group {}: {}", g->id, text);
     if (a.severity == mcs::act::Severity::Alarm)
-        alarms_[name] = {a.tag, a.text};
+        alarms_[name] = {a.tag, text};
     else if (a.severity == mcs::act::Severity::Clear)
         alarms_.erase(name);
     const bool bad = a.severity == mcs::act::Severity::Alarm || a.severity == mcs::act::Severity::Warning;
     log_.write({.level = bad ? io::Level::Warning : io::Level::Info,
-                .event = std::string(a.what == "config-differs" ? io::event::kConfigDiffers : bad ? io::event::kAlarm : io::event::kSyncStatus),
-                .text = a.what + ": " + a.text,
+                .event = std::string(differs ? io::event::kConfigDiffers : bad ? io::event::kAlarm : io::event::kSyncStatus),
+                .text = text,
                 .peer = peer_.name,
                 .group = g ? g->id : 0});
 }

@@ -51,7 +51,11 @@ public:
     Callbacks callbacks;
 
     Expected<void> start();
-    void add_group(const std::string &tag, const TunnelGroupConfig &group, std::vector<mcs::ConfigItem> digest);
+    void add_group(const std::string &tag, const TunnelGroupConfig &group);
+    // What the peer must have alike; nothing is compared before both said it.
+    void set_config(GroupId group, std::vector<mcs::ConfigItem> items);
+    // charon has connections that it did not have: entries that wait are tried again.
+    void conf_loaded();
     void remove_group(GroupId group);
     void set_admin(bool up);
     // MIMP's sessions; the channel is made anew when they change. peer_epoch 0: not known yet.

@@ -182,6 +182,10 @@ std::string render_table(const SyncDocument &doc)
         p.field("Rem Alarm Entries", std::to_string(v.rem_alarm_entries), w);
         p.field("Rem OMCR Standby Entries", std::to_string(v.rem_omcr_standby_entries), w);
         p.field("Rem OMCR Alarm Entries", std::to_string(v.rem_omcr_alarm_entries), w);
+        if (!v.alarms.empty())
+            p.part("Alarms");
+        for (const auto &a : v.alarms)
+            p.field("Alarm", a, w);
         if (doc.detail) {
             p.part("Detail");
             p.field("Installed", std::to_string(v.installed), w);
@@ -194,8 +198,6 @@ std::string render_table(const SyncDocument &doc)
             p.field("Last In Sync", v.last_in_sync.empty() ? "never" : v.last_in_sync, w);
             for (const auto &[tag, group] : v.sync_tags)
                 p.field("Sync Tag", tag + " (" + group + ")", w);
-            for (const auto &a : v.alarms)
-                p.field("Alarm", a, w);
             p.counters(v.counters, w);
         }
         p.close();

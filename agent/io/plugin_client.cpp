@@ -341,6 +341,13 @@ void PluginClient::status(Done<Message> done)
     command("mcipsec-status", {}, std::move(done));
 }
 
+void PluginClient::connection(const std::string &name, Done<Message> done)
+{
+    Message m;
+    m.add("name", name);
+    command("mcipsec-conn", std::move(m), std::move(done));
+}
+
 void PluginClient::streamed(const std::string &name, const std::string &event, Message m, std::function<void(const Message &)> on_item,
                             Done<void> done)
 {

@@ -114,6 +114,8 @@ public:
     void snapshot(GroupId group, Done<PluginSnapshot> done);
     void rekey(GroupId group, const Bytes &child_key, Done<RekeyResult> done);
     void status(Done<vici::Message> done);
+    // What charon has loaded under a connection's name (mcipsec-conn).
+    void connection(const std::string &name, Done<vici::Message> done);
 
     // Stock commands. A second streamed one waits for the first.
     // on_sa: one message an IKE_SA (as swanctl --list-sas); ike: "" for all.

@@ -73,13 +73,6 @@ void test_sync_tag(void **)
     refused(two, "sync-tag  = ", "sync-tag \"tag-1\" is that of tunnel-group 1, too");
     const std::string same_peer_group = with(two, "sync-tag  = \"tag-1\"\n", "sync-tag = \"tag-2\"\n");
     refused(with(same_peer_group, "tunnel-group.2]\npriority = 1", "tunnel-group.2]\npeer-group = 1"), "peer-group = 1", "peer-group 1 is that of tunnel-group 1, too");
-    // Against what the peer announced.
-    const auto c = good();
-    const auto &peer = c.multi_chassis.peer.begin()->second;
-    assert_true(check_sync_tags(peer, {{1, "tag-1"}, {2, "tag-2"}}).empty());
-    const auto wrong = check_sync_tags(peer, {{2, "tag-1"}});
-    assert_int_equal(wrong.size(), 1);
-    assert_string_equal(wrong[0].c_str(), "sync-tag \"tag-1\" pairs tunnel-group 1 with the peer's 2, but peer-group is 1");
     // Synchronized with another peer than the one that peer-group names.
     refused(kSegw1 + "[isa.tunnel-group.3]\n" + kPeer + ".sync.ipsec.tunnel-group.3]\nsync-tag = \"x\"\n", kPeer + ".sync.ipsec.tunnel-group.3]", "tunnel-group 3 is synchronized with peer 192.0.2.2 but not under its mc-ipsec");
     warned(with(kSegw1, "tunnel-group.1.sync-tag = \"tag-1\"\n", ""), kGroupHead, "tunnel-group 1 has no sync-tag");

@@ -18,7 +18,7 @@ enum Id : std::uint16_t {
     kFieldCount
 };
 constexpr std::size_t kMaxExtra = 4096;
-constexpr std::size_t kMaxItems = 64;
+constexpr std::size_t kMaxItems = 1024;
 constexpr std::size_t kSeqMinSize = 48;  // the first version of an element; jump came next
 
 template <typename E>
