@@ -125,6 +125,7 @@ METHOD(mcipsec_event_t, log_, void,
 	ike_sa_t *ike_sa, child_sa_t *child_sa, char *fmt, ...)
 {
 	uint8_t key[MCIPSEC_KEY_IKE], child[MCIPSEC_KEY_CHILD];
+	proposal_t *proposal;
 	vici_builder_t *b;
 	va_list args;
 
@@ -133,6 +134,8 @@ METHOD(mcipsec_event_t, log_, void,
 	{
 		return;
 	}
+	proposal = child_sa ? child_sa->get_proposal(child_sa)
+						: ike_sa->get_proposal(ike_sa);
 	b = vici_builder_create();
 	b->add_kv(b, "group", "%u", group);
 	b->add_kv(b, "what", "%s", what);
@@ -148,6 +151,10 @@ METHOD(mcipsec_event_t, log_, void,
 	b->add_kv(b, "local", "%H", ike_sa->get_my_host(ike_sa));
 	b->add_kv(b, "remote", "%H", ike_sa->get_other_host(ike_sa));
 	b->add_kv(b, "remote-id", "%Y", ike_sa->get_other_id(ike_sa));
+	if (proposal)
+	{
+		b->add_kv(b, "algorithms", "%P", proposal);
+	}
 	va_start(args, fmt);
 	b->vadd_kv(b, "text", fmt, args);
 	va_end(args);

@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "app/gate_boot.hpp"
+#include "app/session_log.hpp"
 #include "core/crypto.hpp"
 #include "io/files.hpp"
 #include "io/notify.hpp"
@@ -30,27 +31,6 @@ mimp::Resume resume_of(const RestartState &state, const McIpsecConfig &mc)
         if (mc.tunnel_group.contains(g.saved.group))
             out.groups.push_back(g.saved);
     return out;
-}
-
-LogEntryView view_of(const io::LogRecord &r)
-{
-    LogEntryView v;
-    v.seq = r.serial;
-    v.time = std::chrono::duration<double>(r.wall).count();
-    v.event = r.event;
-    v.tunnel_group = r.group;
-    v.peer = r.peer;
-    v.text = r.text;
-    if (!r.old_state.empty())
-        v.fields["old_state"] = r.old_state;
-    if (!r.new_state.empty())
-        v.fields["new_state"] = r.new_state;
-    if (!r.reason.empty())
-        v.fields["reason"] = r.reason;
-    for (const auto &[name, value] : r.extra)
-        v.fields[name] = value;
-    v.fields["boottime_ms"] = std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(r.monotonic).count());
-    return v;
 }
 
 }  // namespace
@@ -164,23 +144,7 @@ Expected<void> Engine::start()
         if (auto *g = find(r.group); g && g->sync)
             g->sync->record(std::move(r));
     };
-    charon_->plugin().on_log = [this](io::PluginLog &&l) {
-        io::LogRecord r;
-        r.event = io::event::kTunnel;
-        r.group = l.group;
-        for (const auto &[name, value] : l.fields) {
-            if (name == "text")
-                r.text = value;
-            std::string upper;
-            for (const char c : name)
-                upper += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-            r.extra.emplace_back(upper, value);
-        }
-        if (r.text.empty())
-            r.text = l.what;
-        r.reason = l.what;
-        log_.write(std::move(r));
-    };
+    charon_->plugin().on_log = [this](const io::PluginLog &l) { log_.write(session_record(config_, l)); };
     charon_->plugin().on_held_expired = [this](const io::PluginHeldExpired &e) {
         auto *g = find(e.group);
         if (!g)
@@ -225,6 +189,7 @@ Expected<void> Engine::start()
         for (auto &[id, g] : groups_)
             protect(g);
         check_skew();
+        check_crypto_errors(now);
         (void)member_timer_.arm(now + kMemberInterval);
     });
     if (!timer)
@@ -241,7 +206,7 @@ Expected<void> Engine::start()
     control_ = std::move(*control);
     log_.listener = [this](const io::LogRecord &r) {
         if (control_ && control_->subscribed())
-            control_->publish(io::Json::parse(event_packet(view_of(r))));
+            control_->publish(io::Json::parse(event_packet(entry_view(r))));
     };
     links_changed();
     auto settle = loop_.add_timer([this](Time) { begin_peers(); });
@@ -637,12 +602,6 @@ void Engine::stop_after(Duration delay)
     (void)stop_timer_.arm(loop_.now() + delay);
 }
 
-std::vector<LogEntryView> Engine::log(std::uint64_t after, std::size_t limit)
-{
-    std::vector<LogEntryView> out;
-    for (const auto &r : log_.tail(limit, after))
-        out.push_back(view_of(r));
-    return out;
-}
+std::vector<LogEntryView> Engine::log(std::uint64_t after, std::size_t limit) { return log_page(log_, after, limit); }
 
 }  // namespace mcipsec::app

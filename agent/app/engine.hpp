@@ -158,6 +158,7 @@ private:
     void arm_sampling(Group &g);
     Expected<void> watch_config();
     void check_skew();
+    void check_crypto_errors(Time now);
     Expected<void> wire_sync(SyncControl &s);
 
     // engine_api.cpp
@@ -190,6 +191,8 @@ private:
     std::unique_ptr<SyncControl> local_;        // groups without sync
     std::map<GroupId, Group> groups_;
     io::EventSource member_timer_, stop_timer_, settle_timer_;
+    std::map<std::string, std::uint64_t> xfrm_stat_;
+    Time xfrm_stat_at_{};
     bool first_boot_ = true, peers_begun_ = false;
     bool stopping_ = false;
     std::optional<RestartState> resumed_;                   // what the process before left, until its hold ends

@@ -476,10 +476,15 @@ Expected<void> Engine::clear_tunnel(const std::string &name)
     const auto *g = find(t->second.tunnel_group);
     if (!g || !acting_master(g->state))
         return fail(-EPERM, fmt::format("tunnel '{}': this chassis is not its master", name));
-    charon_->plugin().terminate(t->second.connection, [this, name](Expected<std::uint64_t> n) {
-        log_.write({.level = io::Level::Notice,
+    if (!charon_->up())
+        return fail(-ESRCH, fmt::format("tunnel '{}': charon does not answer: {}", name, charon_->why_down()));
+    charon_->plugin().terminate(t->second.connection, [this, name, id = g->id](Expected<std::uint64_t> n) {
+        log_.write({.level = n ? io::Level::Notice : io::Level::Warning,
                     .event = std::string(io::event::kTunnel),
-                    .text = n ? fmt::format("tunnel {} cleared, {} IKE_SAs", name, *n) : fmt::format("tunnel {}: {}", name, n.error().text)});
+                    .text = n ? fmt::format("cleared on request, IKE_SAs: {}", *n) : "not cleared: " + n.error().text,
+                    .group = id,
+                    .reason = "clear",
+                    .extra = {{"TUNNEL", name}}});
     });
     return {};
 }

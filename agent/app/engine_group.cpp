@@ -7,12 +7,15 @@
 #include "app/engine.hpp"
 #include "app/gate_boot.hpp"
 #include "app/record_info.hpp"
+#include "app/session_log.hpp"
 #include "core/crypto.hpp"
+#include "io/files.hpp"
 
 namespace mcipsec::app {
 
 namespace {
 
+constexpr Duration kErrorInterval = 5s; // between two looks at the kernel's error counters
 constexpr Duration kHeldAlarm = 10s;    // notReady after an output commit that ran out
 
 std::string state_reason(const mimp::SetState &s)
@@ -476,6 +479,21 @@ void Engine::check_skew()
             now.push_back({fmt::format("clock of peer {} differs by more than {} s", p.mimp->name(), std::chrono::duration<double>(limit).count()), 0, p.mimp->name()});
         alarms_.replace("clock " + address.str(), std::move(now), io::event::kSkewRaised, io::event::kSkewCleared);
     }
+}
+
+// One line for many packets: the counters are the namespace's, not a tunnel's.
+void Engine::check_crypto_errors(Time now)
+{
+    if (now < xfrm_stat_at_ + kErrorInterval)
+        return;
+    xfrm_stat_at_ = now;
+    const auto text = io::read_file("/proc/thread-self/net/xfrm_stat");
+    if (!text)          // a kernel without these statistics
+        return;
+    auto stat = parse_xfrm_stat(*text);
+    if (auto r = crypto_errors(xfrm_stat_, stat); !r.event.empty())
+        log_.write(std::move(r));
+    xfrm_stat_ = std::move(stat);
 }
 
 Expected<void> Engine::wire_sync(SyncControl &s)

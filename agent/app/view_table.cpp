@@ -340,8 +340,9 @@ std::string render_line(const LogEntryView &v)
     if (localtime_r(&t, &tm))
         std::strftime(day, sizeof day, "%m/%d/%Y %H:%M:%S", &tm);
     std::string out = fmt::format("{}.{:03} {}", day, std::min(999, static_cast<int>((v.time - whole) * 1000)), v.event.empty() ? "-" : clean(v.event));
-    if (v.tunnel_group)
-        out += fmt::format(" tunnel-group {}", v.tunnel_group);
+    const auto group = v.tunnel_group ? fmt::format("tunnel-group {}", v.tunnel_group) : "";
+    if (!group.empty() && !v.text.starts_with(group + ":"))     // many texts say it themselves
+        out += " " + group;
     if (!v.peer.empty())
         out += " peer " + clean(v.peer);
     if (!v.tunnel.empty())

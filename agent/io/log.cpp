@@ -6,6 +6,7 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -224,13 +225,19 @@ void Log::write(LogRecord r)
         listener(r);
 }
 
-std::vector<LogRecord> Log::tail(std::size_t n, std::uint64_t after) const
+std::vector<LogRecord> Log::tail(std::size_t n) const
 {
     const std::lock_guard lock(mutex_);
-    std::size_t first = ring_.size() > n ? ring_.size() - n : 0;
-    while (first < ring_.size() && ring_[first].serial <= after)
-        ++first;
+    const auto first = ring_.size() > n ? ring_.size() - n : 0;
     return {ring_.begin() + static_cast<std::ptrdiff_t>(first), ring_.end()};
+}
+
+std::vector<LogRecord> Log::since(std::uint64_t after, std::size_t n) const
+{
+    const std::lock_guard lock(mutex_);
+    const auto first = std::partition_point(ring_.begin(), ring_.end(), [&](const LogRecord &r) { return r.serial <= after; });
+    const auto count = std::min<std::size_t>(n, static_cast<std::size_t>(ring_.end() - first));
+    return {first, first + static_cast<std::ptrdiff_t>(count)};
 }
 
 }  // namespace mcipsec::io

@@ -77,8 +77,10 @@ public:
     void write(LogRecord r);
     void text(Level level, std::string text) { LogRecord r; r.level = level; r.text = std::move(text); write(std::move(r)); }
 
-    // The last n records with serial > after, oldest first.
-    std::vector<LogRecord> tail(std::size_t n, std::uint64_t after = 0) const;
+    // The last n records, oldest first.
+    std::vector<LogRecord> tail(std::size_t n) const;
+    // The first n records with serial > after that are still kept, oldest first.
+    std::vector<LogRecord> since(std::uint64_t after, std::size_t n) const;
     std::function<void(const LogRecord &)> listener;
     std::uint64_t failures() const { return failures_; }    // the sink refused a record
 

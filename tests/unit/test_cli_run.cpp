@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "app/control_dispatch.hpp"
+#include "app/session_log.hpp"
 #include "cli/run.hpp"
 #include "unit/config_text.hpp"
 
@@ -68,17 +69,14 @@ public:
         return std::vector<app::SaView>(1);
     }
     std::vector<app::VrrpView> vrrp() override { return std::vector<app::VrrpView>(1); }
-    std::vector<app::LogEntryView> log(std::uint64_t after, std::size_t limit) override
+    io::Log entries{1000};
+    FakeAgent()
     {
-        std::vector<app::LogEntryView> out;
-        for (std::uint64_t s = after + 1; s <= 3 && out.size() < limit; s++) {
-            app::LogEntryView e;
-            e.seq = s;
-            e.text = "entry " + std::to_string(s);
-            out.push_back(e);
-        }
-        return out;
+        entries.set_sink(io::Log::Sink::None);
+        for (int i = 1; i <= 3; i++)
+            entries.text(io::Level::Info, "entry " + std::to_string(i));
     }
+    std::vector<app::LogEntryView> log(std::uint64_t after, std::size_t limit) override { return app::log_page(entries, after, limit); }
     std::vector<app::MetricView> stats() override { return {{"mcipsec_x", "gauge", "X", {}, 1}}; }
     std::string running_config() override { return "[isa.tunnel-group.1]\nshutdown = true  # (runtime)\nmda = [\"1/2\"]\nmulti-active = true  # default\n"; }
     Expected<void> admin_tunnel_group(GroupId g, bool down) override
@@ -352,6 +350,84 @@ void test_log_and_monitor(void **)
     assert_true(json::parse(lines.substr(0, lines.find('\n')))["text"] == "event 3");
 }
 
+void test_long_log_is_whole(void **)
+{
+    FakeBackend b;
+    for (int i = 4; i <= 300; i++)
+        b.api.entries.text(io::Level::Info, "entry " + std::to_string(i));
+    const auto doc = run(b, "-j show log").doc();
+    assert_int_equal(doc["entries"].size(), 300);
+    for (std::size_t i = 0; i < 300; i++)
+        assert_true(doc["entries"][i]["text"] == "entry " + std::to_string(i + 1));
+    for (int i = 301; i <= 1500; i++)           // the oldest are forgotten meanwhile
+        b.api.entries.text(io::Level::Info, "entry " + std::to_string(i));
+    const auto kept = run(b, "-j show log").doc()["entries"];
+    assert_int_equal(kept.size(), 1000);
+    assert_true(kept[0]["text"] == "entry 501");
+}
+
+// What charon's plugin says, as a person and as a script read it.
+void test_session_events(void **)
+{
+    FakeBackend b;
+    const auto config = *app::parse_config({{"t.toml", kSegw1}});
+    io::PluginLog up;
+    up.group = 1;
+    up.what = "child-up";
+    up.text = "CHILD_SA tunnel-1{1} up: SPIs c0ffee01_i c0ffee02_o, 192.168.2.1/32 === 192.168.1.1/32, ESP:AES_GCM_16_128";
+    up.fields = {{"name", "tunnel-1"}, {"local", "10.10.20.1[500]"}, {"remote", "10.10.10.1[500]"}, {"remote-id", "10.10.10.1"}, {"algorithms", "ESP:AES_GCM_16_128/NO_EXT_SEQ"}};
+    b.api.entries.write(app::session_record(config, up));
+    auto failed = up;
+    failed.what = "auth-failed";
+    failed.text = "peer could not be authenticated";
+    b.api.entries.write(app::session_record(config, failed));
+    auto stranger = failed;
+    stranger.fields[0].second = "elsewhere";
+    b.api.entries.write(app::session_record(config, stranger));
+    b.api.entries.write({.level = io::Level::Notice, .event = std::string(io::event::kMastership), .text = "tunnel-group 1: standby to eligible: peer lost", .group = 1,
+                         .old_state = "standby", .new_state = "eligible", .reason = "peer lost"});
+
+    const auto text = run(b, "show log").out;
+    for (const char *line : {"mcipsecTunnel tunnel-group 1 tunnel tunnel-1: CHILD_SA tunnel-1{1} up: SPIs c0ffee01_i c0ffee02_o, 192.168.2.1/32 === 192.168.1.1/32, ESP:AES_GCM_16_128, service vprn2\n",
+                             "tunnel tunnel-1: auth-failed: peer could not be authenticated, 10.10.20.1[500] - 10.10.10.1[500][10.10.10.1], service vprn2\n",
+                             "mcipsecTunnel tunnel-group 1: auth-failed: peer could not be authenticated",
+                             "tMcPeerIPsecTnlGrpMasterStateChg: tunnel-group 1: standby to eligible: peer lost\n"})
+        if (text.find(line) == std::string::npos)
+            fail_with("no line '%s' in\n%s", line, text.c_str());
+
+    const auto all = run(b, "-j show log").doc()["entries"];
+    const auto &e = all[3];
+    assert_true(e["tunnel"] == "tunnel-1" && e["tunnel_group"] == 1 && e["event"] == "mcipsecTunnel");
+    const auto &f = e["fields"];
+    assert_true(f["reason"] == "child-up" && f["remote"] == "10.10.10.1[500]" && f["remote_id"] == "10.10.10.1" && f["level"] == "info");
+    assert_true(f["algorithms"] == "ESP:AES_GCM_16_128/NO_EXT_SEQ" && f["public_service"] == "main" && f["private_service"] == "vprn2");
+    assert_true(all[4]["fields"]["level"] == "warning" && all[4]["fields"]["reason"] == "auth-failed");
+    assert_true(all[5]["tunnel"] == "");
+    const auto &sw = all[6]["fields"];
+    assert_true(sw["old_state"] == "standby" && sw["new_state"] == "eligible" && sw["reason"] == "peer lost");
+    // The same entry as an event of monitor.
+    const auto page = app::log_page(b.api.entries, 3, 1);
+    assert_true(json::parse(app::event_packet(page[0]))["event"] == e);
+}
+
+void test_crypto_errors(void **)
+{
+    const auto before = app::parse_xfrm_stat("XfrmInError                     \t0\nXfrmInStateProtoError           \t3\nXfrmInStateSeqError \t1\nXfrmOutPolBlock 7\n");
+    assert_int_equal(before.size(), 4);
+    assert_int_equal(before.at("XfrmInStateProtoError"), 3);
+    assert_string_equal(app::crypto_errors(before, before).event.c_str(), "");
+    auto after = before;
+    after["XfrmOutPolBlock"] = 99;              // the gate's own blocks
+    assert_string_equal(app::crypto_errors(before, after).event.c_str(), "");
+    after["XfrmInStateProtoError"] = 8;
+    after["XfrmInStateSeqError"] = 2;
+    const auto r = app::crypto_errors(before, after);
+    assert_string_equal(r.text.c_str(), "5 inbound packets failed decryption or integrity; 1 inbound packets were replays or out of the window");
+    assert_string_equal(r.reason.c_str(), "crypto-error");
+    assert_string_equal(app::crypto_errors({}, after).event.c_str(), "");      // first look
+    assert_true(app::parse_xfrm_stat("garbage\n\nx y\n").empty());
+}
+
 void test_admin(void **)
 {
     FakeBackend b;
@@ -524,6 +600,9 @@ int main()
         cmocka_unit_test(test_agent_without_module),
         cmocka_unit_test(test_sync_and_lists),
         cmocka_unit_test(test_log_and_monitor),
+        cmocka_unit_test(test_long_log_is_whole),
+        cmocka_unit_test(test_session_events),
+        cmocka_unit_test(test_crypto_errors),
         cmocka_unit_test(test_admin),
         cmocka_unit_test(test_switchover),
         cmocka_unit_test(test_switchover_refused),

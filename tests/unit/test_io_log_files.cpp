@@ -60,8 +60,8 @@ void the_ring_keeps_the_last_and_tails(void **)
     assert_string_equal(all.back().text.c_str(), "5");
     assert_int_equal(heard, 5);
     assert_int_equal(log.tail(1).front().serial, 5);
-    assert_int_equal(log.tail(10, 4).size(), 1);
-    assert_int_equal(log.tail(10, 5).size(), 0);
+    assert_int_equal(log.since(4, 10).size(), 1);
+    assert_int_equal(log.since(5, 10).size(), 0);
     log.set_level(Level::Debug);
     log.text(Level::Debug, "now");
     assert_string_equal(log.tail(1).front().text.c_str(), "now");

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "app/session_log.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+namespace mcipsec::app {
+
+namespace {
+
+std::string in_case(std::string_view name, int (*convert)(int))
+{
+    std::string out;
+    for (const char c : name)
+        out += c == '-' ? '_' : static_cast<char>(convert(static_cast<unsigned char>(c)));
+    return out;
+}
+
+bool is_failure(std::string_view what) { return what == "auth-failed" || what == "no-proposal" || what == "peer-unreachable" || what == "alert"; }
+
+std::string service_of(std::uint32_t id, const std::string &vrf) { return id ? std::to_string(id) : vrf.empty() ? "main" : vrf; }
+
+const TunnelConfig *tunnel_of(const Config &config, GroupId group, const std::string &connection)
+{
+    for (const auto &[name, t] : config.tunnel)
+        if (t.tunnel_group == group && t.connection == connection)
+            return &t;
+    return nullptr;
+}
+
+// What each counter means to whoever reads the log; others are no errors of
+// encryption or decryption, or count what the gate does on purpose.
+struct Meaning {
+    const char *counter, *text;
+};
+constexpr Meaning kMeanings[] = {
+    {"XfrmInStateProtoError", "inbound packets failed decryption or integrity"},
+    {"XfrmInStateSeqError", "inbound packets were replays or out of the window"},
+    {"XfrmInStateExpired", "inbound packets for an expired SA"},
+    {"XfrmInNoStates", "inbound packets for an unknown SPI"},
+    {"XfrmInTmplMismatch", "inbound packets did not match their policy"},
+    {"XfrmInBufferError", "inbound packets lost for want of memory"},
+    {"XfrmOutStateProtoError", "outbound packets failed encryption"},
+    {"XfrmOutStateSeqError", "outbound packets had no sequence number left"},
+    {"XfrmOutStateExpired", "outbound packets for an expired SA"},
+    {"XfrmOutBundleGenError", "outbound packets found no usable SA"},
+};
+
+}  // namespace
+
+io::LogRecord session_record(const Config &config, const io::PluginLog &event)
+{
+    io::LogRecord r;
+    r.event = io::event::kTunnel;
+    r.group = event.group;
+    r.reason = event.what;
+    r.level = is_failure(event.what) ? io::Level::Warning : io::Level::Info;
+    std::map<std::string, std::string> fields(event.fields.begin(), event.fields.end());
+    const auto *t = tunnel_of(config, event.group, fields["name"]);
+    if (t) {
+        r.extra.emplace_back("TUNNEL", t->name);
+        const auto pub = config.publics.find(t->public_name);
+        const auto priv = config.privates.find(t->private_name);
+        if (pub != config.publics.end())
+            r.extra.emplace_back("PUBLIC_SERVICE", service_of(pub->second.service_id, pub->second.vrf));
+        if (priv != config.privates.end())
+            r.extra.emplace_back("PRIVATE_SERVICE", service_of(priv->second.service_id, priv->second.vrf));
+    }
+    for (const auto &[name, value] : event.fields)
+        r.extra.emplace_back(in_case(name, std::toupper), value);
+    r.text = event.text.empty() ? event.what : event.text;
+    // A failure's text says what, not who.
+    if (is_failure(event.what))
+        r.text = fmt::format("{}: {}{} - {}[{}]", event.what, r.text, fields["local"].empty() ? "" : ", " + fields["local"], fields["remote"], fields["remote-id"]);
+    for (const auto &[name, value] : r.extra)
+        if (name == "PRIVATE_SERVICE")
+            r.text += ", service " + value;
+    return r;
+}
+
+std::map<std::string, std::uint64_t> parse_xfrm_stat(std::string_view text)
+{
+    std::map<std::string, std::uint64_t> out;
+    while (!text.empty()) {
+        const auto line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        const auto name = line.substr(0, line.find_first_of(" \t"));
+        const auto number = line.substr(std::min(line.find_last_of(" \t") + 1, line.size()));
+        std::uint64_t n = 0;
+        const auto [end, ec] = std::from_chars(number.data(), number.data() + number.size(), n);
+        if (ec == std::errc() && end == number.data() + number.size() && !name.empty())
+            out[std::string(name)] = n;
+    }
+    return out;
+}
+
+io::LogRecord crypto_errors(const std::map<std::string, std::uint64_t> &before, const std::map<std::string, std::uint64_t> &after)
+{
+    io::LogRecord r;
+    for (const auto &m : kMeanings) {
+        const auto was = before.find(m.counter), is = after.find(m.counter);
+        if (was == before.end() || is == after.end() || is->second <= was->second)
+            continue;
+        const auto n = is->second - was->second;
+        r.text += fmt::format("{}{} {}", r.text.empty() ? "" : "; ", n, m.text);
+        r.extra.emplace_back(in_case(m.counter, std::toupper), std::to_string(n));
+    }
+    if (r.text.empty())
+        return r;
+    r.level = io::Level::Warning;
+    r.event = io::event::kTunnel;
+    r.reason = "crypto-error";
+    return r;
+}
+
+LogEntryView entry_view(const io::LogRecord &r)
+{
+    LogEntryView v;
+    v.seq = r.serial;
+    v.time = std::chrono::duration<double>(r.wall).count();
+    v.event = r.event;
+    v.tunnel_group = r.group;
+    v.peer = r.peer;
+    v.text = r.text;
+    for (const auto &[name, value] : {std::pair("old_state", &r.old_state), {"new_state", &r.new_state}, {"reason", &r.reason}})
+        if (!value->empty())
+            v.fields[name] = *value;
+    for (const auto &[name, value] : r.extra) {
+        if (name == "TUNNEL")
+            v.tunnel = value;
+        else
+            v.fields[in_case(name, std::tolower)] = value;
+    }
+    v.fields["level"] = to_string(r.level);
+    v.fields["boottime_ms"] = std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(r.monotonic).count());
+    return v;
+}
+
+std::vector<LogEntryView> log_page(const io::Log &log, std::uint64_t after, std::size_t limit)
+{
+    std::vector<LogEntryView> out;
+    for (const auto &r : log.since(after, limit))
+        out.push_back(entry_view(r));
+    return out;
+}
+
+}  // namespace mcipsec::app
