@@ -170,10 +170,12 @@ void Session::prepared(const HandoverPrepared &e, Actions &out)
     emit_state(*g, g->state, out);
 }
 
-// The old master has flipped: take over once it says Commit, knowing our inputs.
+// The old master has flipped: take over once it says Commit, knowing our inputs
+// and that it reaches us: to one that it does not reach (any more), be it our own
+// former life, it may have stopped ceding and be eligible by now.
 void Session::handover_take(Group &g, Time now, Actions &out)
 {
-    if (g.peer.phase != Phase::Commit || !settled(g) || now - last_rx_ > config_->keep_alive_interval * 5 / 4)
+    if (g.peer.phase != Phase::Commit || !g.peer.reached || !settled(g) || now - last_rx_ > config_->keep_alive_interval * 5 / 4)
         return;
     if (!g.taking || g.handover != g.peer.handover) {
         g.taking = true;
