@@ -145,8 +145,13 @@ void Session::evaluate(Group &g, Time now, Actions &out)
         set_state(g, Mastership::NotEligible, discovery ? Reason::DiscoveryExpired : Reason::OperStatus, 0, now, out);
         return;
     }
-    if (!acting_master(g.state))
+    if (!acting_master(g.state)) {
+        // Served the peer a moment ago, with a packet that had waited here: our lease
+        // counts from that one's arrival, and would end before it can be renewed.
+        if (!config_->bfd_enable && !reached_ && now <= served_until())
+            return;
         g.generation = next_own(g.generation);
+    }
     set_state(g, Mastership::Eligible,
               discovery                                ? Reason::DiscoveryExpired
               : g.state == Mastership::NotEligible     ? Reason::OperStatus

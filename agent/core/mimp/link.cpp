@@ -227,8 +227,7 @@ void Session::send(Time now, bool request, bool answer, std::uint64_t echo_epoch
     }
     // Whoever hears this packet counts us as reached from when it sent what we echo, which was before
     // that arrived. After a while of silence there is nobody whose detection could run.
-    const bool heard = heard_at_ != Time{} && now - heard_at_ <= config_->keep_alive_interval * 5 / 4;
-    vouched_ = std::max(vouched_, heard ? heard_arrival_ : now);
+    vouched_ = std::max(vouched_, now <= served_until() ? heard_arrival_ : now);
     if (!config_->bfd_enable) {
         lease_expiry_ = std::max(lease_expiry_, vouched_ + detection - guard_);
         if (restart_answered_ && restart_until_ > now)

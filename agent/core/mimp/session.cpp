@@ -195,6 +195,8 @@ Time Session::deadline() const
     for (const auto &g : groups_) {
         if (g.state == Mastership::Discovery && g.discovery_until > last_step_)
             t = std::min(t, g.discovery_until);
+        if (!acting_master(g.state) && !config_->bfd_enable && !reached_ && served_until() >= last_step_)
+            t = std::min(t, served_until() + 1ns);
         t = std::min(t, g.phase_until);
     }
     return t;

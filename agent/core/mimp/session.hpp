@@ -393,6 +393,9 @@ private:
     std::uint64_t wake_floor_ = 0;          // echoes up to this came from before we slept
     std::uint64_t bfd_floor_ = 0;           // ... from before BFD came back
     Time last_rx_{};                        // arrival of the last packet of the live session
+    // Whom we served so lately may count our detection from then, so our lease does, too.
+    Time served_until() const { return heard_at_ == Time{} ? Time{} : heard_at_ + config_->keep_alive_interval * 5 / 4; }
+
     Time heard_at_{};                       // when we last served a packet, of whatever epoch,
     Time heard_arrival_{};                  // and when that one had arrived
     Time fresh_until_{};                    // echo freshness
