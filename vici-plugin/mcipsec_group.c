@@ -460,6 +460,44 @@ METHOD(mcipsec_group_t, delete_ike, u_int,
 	return 1;
 }
 
+METHOD(mcipsec_group_t, replace_ike, void,
+	private_mcipsec_group_t *this, const uint8_t key[MCIPSEC_KEY_IKE])
+{
+	uint8_t child_key[MCIPSEC_KEY_CHILD];
+	mcipsec_child_entry_t *child;
+	mcipsec_ike_entry_t *entry;
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	ike_sa_t *ike_sa;
+
+	ike_sa = mcipsec_ike_checkout(this->table, key);
+	if (!ike_sa)
+	{
+		return;
+	}
+	this->table->lock->lock(this->table->lock);
+	entry = this->table->get_ike(this->table, key, FALSE);
+	if (entry)
+	{
+		entry->published = FALSE;
+		enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+		while (enumerator->enumerate(enumerator, &child_sa))
+		{
+			mcipsec_child_key(child_sa->get_protocol(child_sa),
+							  child_sa->get_spi(child_sa, TRUE), child_key);
+			child = this->table->get_child(this->table, entry->group,
+										   child_key, FALSE);
+			if (child)
+			{
+				child->published = FALSE;
+			}
+		}
+		enumerator->destroy(enumerator);
+	}
+	this->table->lock->unlock(this->table->lock);
+	charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager, ike_sa);
+}
+
 METHOD(mcipsec_group_t, delete_child, u_int,
 	private_mcipsec_group_t *this, uint32_t group,
 	const uint8_t key[MCIPSEC_KEY_CHILD])
@@ -611,6 +649,7 @@ mcipsec_group_t *mcipsec_group_create(mcipsec_table_t *table,
 			.purge = _purge,
 			.delete_ike = _delete_ike,
 			.delete_child = _delete_child,
+			.replace_ike = _replace_ike,
 			.rekey = _rekey,
 			.destroy = _destroy,
 		},

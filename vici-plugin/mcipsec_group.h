@@ -66,6 +66,13 @@ struct mcipsec_group_t {
 						  const uint8_t key[MCIPSEC_KEY_CHILD]);
 
 	/**
+	 * Remove one IKE_SA with its children, without a packet and without
+	 * announcing that it ended: another state of it is about to be imported.
+	 */
+	void (*replace_ike)(mcipsec_group_t *this,
+						const uint8_t key[MCIPSEC_KEY_IKE]);
+
+	/**
 	 * Begin a rekey of a CHILD_SA.
 	 */
 	mcipsec_rekey_result_t (*rekey)(mcipsec_group_t *this, uint32_t group,

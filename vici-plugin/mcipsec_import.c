@@ -442,7 +442,8 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 	{
 		goto out;
 	}
-	if (active && known)
+	request->active = active && known;
+	if (request->active)
 	{
 		request->reason = "the group is active";
 		goto out;

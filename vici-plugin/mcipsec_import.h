@@ -49,6 +49,8 @@ struct mcipsec_import_request_t {
 
 	/** receives a readable reason, static text */
 	const char *reason;
+	/** receives whether it failed only because the group is active */
+	bool active;
 };
 
 /**

@@ -434,6 +434,12 @@ CALLBACK(import, vici_message_t*,
 	if (target.kind == MCIPSEC_KIND_IKE)
 	{
 		result = this->import->ike(this->import, &import);
+		if (import.active && request->get_bool(request, FALSE, "replace"))
+		{	/* the record is sound: the state that is here makes way */
+			this->group->replace_ike(this->group, target.key);
+			known = FALSE;
+			result = this->import->ike(this->import, &import);
+		}
 		if (result == MCIPSEC_INSTALLED && active && !known)
 		{
 			this->group->take_up(this->group, target.key);

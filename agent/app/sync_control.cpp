@@ -262,6 +262,10 @@ void SyncControl::run(mcs::Action &&action)
             },
             [&](mcs::act::Import &a) { run_import(a); },
             [&](mcs::act::Delete &a) { run_delete(a); },
+            [&](mcs::act::FinalSeqWanted &a) {
+                if (auto *g = group_of(a.tag))
+                    send_final(*g);
+            },
             [&](mcs::act::SeqWanted &a) {
                 if (auto *g = group_of(a.tag))
                     g->sample_all = true;
@@ -300,7 +304,7 @@ void SyncControl::run(mcs::Action &&action)
             [&](mcs::act::PeerMimp &) {},
             [&](mcs::act::FrozenReceived &a) { run_frozen(a); },
             [&](mcs::act::FrozenAcked &a) {
-                if (auto *g = group_of(a.tag); g && callbacks.frozen_acked)
+                if (auto *g = group_of(a.tag); g && a.handover && callbacks.frozen_acked)
                     callbacks.frozen_acked(g->id, a.handover);
             },
             [&](mcs::act::Log &a) { log_core(a); },
@@ -349,7 +353,7 @@ void SyncControl::run_import(const mcs::act::Import &a)
     r.version = entry->version.version;
     r.name = entry->name;
     r.data = entry->data.clone();
-    charon_.plugin().import(r, [this, alive = alive_, tag = a.tag, key = a.key, version = entry->version,
+    charon_.plugin().import(r, a.replace, [this, alive = alive_, tag = a.tag, key = a.key, version = entry->version,
                                 info = entry->info](Expected<io::PluginImport> outcome) {
         if (*alive)
             import_done(tag, key, version, info, std::move(outcome));
@@ -453,7 +457,7 @@ void SyncControl::run_frozen(const mcs::act::FrozenReceived &a)
         return;
     }
     step(mcs::ev::FrozenApplied{a.tag, a.handover});
-    if (callbacks.frozen_applied)
+    if (a.handover && callbacks.frozen_applied)
         callbacks.frozen_applied(g->id, a.handover);
 }
 
@@ -464,7 +468,9 @@ void SyncControl::set_role(GroupId group, Mastership state, bool peer_acting, Ge
     auto *g = group_of(group);
     if (!g)
         return;
-    g->state = state;
+    // A dual master has ended with us: which lives of the tunnels count, the core decides by this.
+    if (std::exchange(g->state, state) == Mastership::Eligible && state == Mastership::Master)
+        tell_inbound(*g);
     step(mcs::ev::GroupRole{g->tag, acting_master(state), peer_acting, generation, state});
 }
 
@@ -566,12 +572,40 @@ void SyncControl::sample(GroupId group)
     }
     g->sample_failed = false;
     tidy(*g, *all);
+    for (const auto &sa : *all)
+        if (const auto id = SaId::of(sa); !(sa.flags & MCIPSEC_SEQ_F_OUT))
+            if (const auto known = g->seq.known(id); known && sa.seq > known->seq)
+                g->inbound[id] = now;
     if (!std::exchange(g->sample_all, false))
         std::erase_if(*all, [&](const mcipsec_seq &sa) {
             const auto known = g->seq.known(SaId::of(sa));
             return known && known->oseq == sa.oseq && known->seq == sa.seq;
         });
     step(mcs::ev::SeqSample{g->tag, now, g->seq.local_sample(*all, now)});
+}
+
+// Standby again after it was acting itself: its gate is shut, its numbers are final.
+void SyncControl::send_final(Group &g)
+{
+    tell_inbound(g);
+    const auto done = send_frozen(g.id, 0);
+    if (done)
+        return;
+    log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence export: " + done.error().text, .group = g.id});
+    step(mcs::ev::FrozenSeq{g.tag, 0, {}});     // margins must do
+}
+
+void SyncControl::tell_inbound(Group &g)
+{
+    std::map<mcs::Key, Time> latest;
+    session_.for_each(g.tag, [&](const mcs::Entry &e) {
+        if (e.key.kind != mcs::Kind::ChildSa || !e.parent)
+            return;
+        if (const auto sas = child_sas(info_fields(e.info)))
+            if (const auto it = g.inbound.find(SaId::of(sas->in)); it != g.inbound.end())
+                latest[*e.parent] = std::max(latest[*e.parent], it->second);
+    });
+    step(mcs::ev::InboundSeen{g.tag, {latest.begin(), latest.end()}});
 }
 
 Expected<void> SyncControl::send_frozen(GroupId group, std::uint64_t handover)
@@ -620,6 +654,7 @@ void SyncControl::tidy(Group &g, std::span<const mcipsec_seq> kernel)
         return;
     g.tidied = now;
     (void)g.seq.retain(kernel, now);
+    std::erase_if(g.inbound, [&](const auto &item) { return !g.seq.known(item.first); });
 }
 
 std::uint64_t SyncControl::receive_only(GroupId group) const

@@ -105,6 +105,7 @@ private:
         Mastership state = Mastership::Discovery;
         bool sample_failed = false;
         std::uint64_t receive_only = 0;
+        std::unordered_map<SaId, Time, SaIdHash> inbound;   // last authenticated packet seen here
         Time tidied{};                  // SeqState against the kernel
         bool sample_all = true;         // the next sample names every SA, not only what changed
     };
@@ -114,6 +115,8 @@ private:
     void run_delete(const mcs::act::Delete &a);
     void run_import_seq(const mcs::act::ImportSeq &a);
     void run_frozen(const mcs::act::FrozenReceived &a);
+    void send_final(Group &g);
+    void tell_inbound(Group &g);
     void log_core(const mcs::act::Log &a);
     void import_done(const std::string &tag, const mcs::Key &key, mcs::Version version, const std::string &info,
                      Expected<io::PluginImport> outcome);

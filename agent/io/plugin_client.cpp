@@ -270,9 +270,12 @@ void PluginClient::group_remove(GroupId group, Done<void> done)
     command("mcipsec-group-remove", std::move(m), plain(std::move(done)));
 }
 
-void PluginClient::import(const PluginRecord &r, Done<PluginImport> done)
+void PluginClient::import(const PluginRecord &r, bool replace, Done<PluginImport> done)
 {
-    command("mcipsec-import", build_import(r), typed<PluginImport>(std::move(done), [](const Message &m) -> Expected<PluginImport> {
+    auto message = build_import(r);
+    if (replace)
+        message.add_bool("replace", true);
+    command("mcipsec-import", std::move(message), typed<PluginImport>(std::move(done), [](const Message &m) -> Expected<PluginImport> {
         static constexpr std::pair<std::string_view, ImportResult> kResults[] = {
             {"installed", ImportResult::Installed}, {"await-conf", ImportResult::AwaitConf},
             {"stale", ImportResult::Stale}, {"failed", ImportResult::Failed}};

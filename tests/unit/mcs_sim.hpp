@@ -65,6 +65,8 @@ struct Node {
     std::vector<act::FrozenReceived> frozen;
     std::vector<std::uint64_t> frozen_acked;
     int seq_wanted = 0;
+    std::vector<std::pair<Key, Time>> inbound;  // said when FinalSeqWanted asks
+    std::vector<SaSeq> final_seq;
     std::vector<std::string> logs;
     std::size_t largest_send = 0;
     int early_sends = 0;              // SendBytes before WriteReady
@@ -367,6 +369,9 @@ private:
             n.frozen_acked.push_back(fa->handover);
         } else if (std::get_if<act::SeqWanted>(&action)) {
             n.seq_wanted++;
+        } else if (auto *fw = std::get_if<act::FinalSeqWanted>(&action)) {
+            n.charon.answers.push_back(ev::InboundSeen{fw->tag, n.inbound});
+            n.charon.answers.push_back(ev::FrozenSeq{fw->tag, 0, n.final_seq});
         } else if (auto *l = std::get_if<act::Log>(&action)) {
             n.logs.push_back(l->what);
         }
@@ -385,6 +390,8 @@ private:
                 r.reason = "no";
             } else {
                 r.outcome = ev::ImportOutcome::Installed;
+                if (i.replace)
+                    std::erase_if(n.charon.sas, [&](const auto &x) { return x.second.parent == i.key; });
                 auto &sa = n.charon.sas[i.key];
                 sa = {e->version.lineage, e->version.version, e->parent, Bytes(e->data.view().begin(), e->data.view().end())};
             }

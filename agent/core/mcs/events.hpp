@@ -203,7 +203,11 @@ struct DeleteResult { std::string tag; Key key; bool ok = true; std::string reas
 struct SeqSample { std::string tag; Time taken; std::vector<SaSeq> sas; };
 // The gate is shut for the hand-over: this state is final. Sent after every
 // entry that this node still has to send.
+// hand-over 0: of a mastership that ended without one.
 struct FrozenSeq { std::string tag; std::uint64_t handover = 0; std::vector<SaSeq> sas; };
+// When packets of each IKE_SA (in its CHILD_SAs) were last authenticated here. Decides,
+// after a dual master, between two lives of one IKE_SA.
+struct InboundSeen { std::string tag; std::vector<std::pair<Key, Time>> ike; };
 // FrozenReceived was imported into the kernel.
 struct FrozenApplied { std::string tag; std::uint64_t handover = 0; };
 
@@ -214,7 +218,7 @@ struct Timer {};  // deadline() has come
 using Event = std::variant<ev::GroupAdd, ev::GroupRemove, ev::ConfigDigest, ev::GroupRole, ev::ProtectionReasons, ev::AdminUp, ev::AdminDown,
                            ev::ChannelUp, ev::ChannelDown, ev::BytesIn, ev::WriteReady, ev::CharonUp, ev::CharonDown, ev::ConfLoaded,
                            ev::LocalUpsert, ev::LocalDelete, ev::LocalSnapshotBegin, ev::LocalSnapshotEnd, ev::Refill, ev::ImportResult,
-                           ev::DeleteResult, ev::SeqSample, ev::FrozenSeq, ev::FrozenApplied, ev::Timer>;
+                           ev::DeleteResult, ev::SeqSample, ev::InboundSeen, ev::FrozenSeq, ev::FrozenApplied, ev::Timer>;
 
 // --------------------------------------------------------------- actions ---
 namespace act {
@@ -230,9 +234,14 @@ struct CloseChannel { std::string why; };
 // Those handed out together are independent: a CHILD_SA is not handed out before its
 // IKE_SA is installed, nothing is twice under way, a Delete waits for what came before
 // it. After a takeover what is still missing goes on being imported.
-struct Import { std::string tag; Key key; };
+// replace: this node is acting master and merges what the peer knows better: an IKE_SA
+// that charon has gives way to this one.
+struct Import { std::string tag; Key key; bool replace = false; };
 // `mcipsec-delete`: purge without a packet; answer with DeleteResult.
 struct Delete { std::string tag; Key key; };
+// Standby that was acting itself: its records are about to be proposed. Answer with
+// ev::InboundSeen, then ev::FrozenSeq of every SA with hand-over 0.
+struct FinalSeqWanted { std::string tag; };
 // The standby has a new start: export the sequence state of every SA of the group,
 // not only of what changed.
 struct SeqWanted { std::string tag; };
@@ -275,7 +284,7 @@ struct Log { Severity severity; std::string tag, what, text; };
 
 }  // namespace act
 
-using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::SeqWanted, act::ImportSeq, act::PluginAck, act::CommitMode,
+using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::FinalSeqWanted, act::SeqWanted, act::ImportSeq, act::PluginAck, act::CommitMode,
                             act::SyncStateChanged, act::ProtectionInputs, act::PeerMimp, act::FrozenReceived, act::FrozenAcked, act::Log>;
 using Actions = std::vector<Action>;
 

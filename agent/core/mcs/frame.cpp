@@ -14,11 +14,12 @@ enum Id : std::uint16_t {
     kInfo, kData, kInboundAge, kProtocolId, kAppVersion, kEpoch, kMimpOwn, kMimpPeer, kItem, kDigest,       // 21..30
     kWhy, kReason, kTaken, kLast, kFirst, kSas, kHandover, kLocalDeleted, kAlarmed, kInstalled,             // 31..40
     kInstalling, kAwaitConf, kFailed, kState, kActing, kMastership, kClock, kEcho, kWantReply, kFlags,      // 41..50
-    kPending,
+    kPending, kChildren,
     kFieldCount
 };
 constexpr std::size_t kMaxExtra = 4096;
 constexpr std::size_t kMaxItems = 1024;
+constexpr std::size_t kChildKeySize = 5;
 constexpr std::size_t kSeqMinSize = 48;  // the first version of an element; jump came next
 
 template <typename E>
@@ -245,6 +246,12 @@ Frame read_propose(Bag &bag)
     f.tag = bag.tag();
     f.generation = bag.need(kGeneration);
     f.entry = read_record(bag);
+    const auto keys = bag.get(kChildren).value;
+    if (keys.size() % kChildKeySize)
+        bag.bad("children are no list of keys");
+    for (std::size_t at = 0; at + kChildKeySize <= keys.size(); at += kChildKeySize)
+        if (const auto key = Key::make(Kind::ChildSa, keys.subspan(at, kChildKeySize)))
+            f.children.push_back(*key);
     return f;
 }
 
@@ -476,11 +483,18 @@ void encode_entry(SecretBuffer &out, const std::string &tag, Generation generati
     write_record(w, e);
 }
 
-void encode_propose(SecretBuffer &out, const std::string &tag, Generation generation, const Entry &e)
+void encode_propose(SecretBuffer &out, const std::string &tag, Generation generation, const Entry &e, std::span<const Key> children)
 {
     FrameWriter w(out, raw(Type::Propose));
     w.text(kTag, tag);
     w.u64(kGeneration, generation);
+    if (!children.empty()) {
+        auto keys = w.space(kChildren, children.size() * kChildKeySize);
+        for (const auto &key : children) {
+            std::copy_n(key.view().begin(), kChildKeySize, keys.begin());
+            keys = keys.subspan(kChildKeySize);
+        }
+    }
     write_record(w, e);
 }
 

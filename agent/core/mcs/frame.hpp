@@ -54,7 +54,8 @@ struct Delete { std::string tag; Generation generation = 0; std::uint64_t txn = 
 struct BadRecord { std::string tag; Generation generation = 0; std::uint64_t txn = 0, change = 0; std::string reason; };
 // From a standby to the acting master: a record that it wrote while it was acting
 // itself and that the master lacks or holds in an older version. The master decides.
-struct Propose { std::string tag; Generation generation = 0; Entry entry; };
+// children: of an IKE_SA, all that live under it; what else the master has under it ended.
+struct Propose { std::string tag; Generation generation = 0; Entry entry; std::vector<Key> children; };
 // Everything up to txn is done with: installed, or refused by NACK before.
 struct Ack { std::uint64_t txn = 0; };
 struct Nack {
@@ -95,7 +96,7 @@ void encode(SecretBuffer &out, const SnapshotBegin &f);
 void encode(SecretBuffer &out, const SnapshotEnd &f);
 // The entry is written from where it lives, without a copy.
 void encode_entry(SecretBuffer &out, const std::string &tag, Generation generation, std::uint64_t txn, const Entry &entry);
-void encode_propose(SecretBuffer &out, const std::string &tag, Generation generation, const Entry &entry);
+void encode_propose(SecretBuffer &out, const std::string &tag, Generation generation, const Entry &entry, std::span<const Key> children = {});
 void encode(SecretBuffer &out, const Delete &f);
 void encode(SecretBuffer &out, const Ack &f);
 void encode(SecretBuffer &out, const Nack &f);

@@ -146,9 +146,15 @@ void Session::Impl::settle_states()
             g.rx = Rx::Idle;
             g.rx_synced = false;
             g.propose.clear();
+            g.contested.clear();
+        g.final_asked = g.final_done = false;
         } else if (g.rx == Rx::Idle && g.offer && g.offer->generation == g.generation) {
             request(g);
         }
+        if (listens(g) && !g.propose.empty() && !std::exchange(g.final_asked, true))
+            out.push_back(act::FinalSeqWanted{g.tag});
+        if (!serves(g))
+            g.outvoted.clear();
         g.refilling = g.refilling && g.db.gauges().installing != 0;
         n.tombstones_dropped += g.db.trim(g.acked, g.generation, config.max_tombstones);
         if (g.tx == Tx::Live && g.db.horizon() > g.cursor)
@@ -472,6 +478,9 @@ void Session::Impl::channel_lost()
         g.rx = Rx::Idle;
         g.rx_synced = false;
         g.propose.clear();
+        g.contested.clear();
+        g.final_asked = g.final_done = false;
+        g.outvoted.clear();
         g.peer = {};
         g.peer_known = false;
         g.told_once = false;

@@ -52,6 +52,8 @@ struct Group {
     std::vector<SaSeq> seq_out;
     Time seq_taken{};
     std::deque<frame::Frozen> frozen_out;
+    std::unordered_set<Key, KeyHash> outvoted;     // IKE_SAs whose other life was proposed and refused
+    std::unordered_map<Key, Time, KeyHash> inbound;  // IKE_SA: last authenticated packet here
 
     // Standby.
     Rx rx = Rx::Idle;
@@ -62,6 +64,8 @@ struct Group {
     bool rx_repair = false, rx_synced = false;
     std::vector<Key> purge;       // by difference, once everything before is settled
     std::deque<Key> propose;
+    bool final_asked = false, final_done = false;  // sequence state that goes before them
+    std::unordered_set<Key, KeyHash> contested;    // IKE_SAs among them, until the master has decided
     std::deque<Key> ready;        // imports that may begin
     std::unordered_set<Key, KeyHash> parked;  // await-conf, failed
     std::optional<frame::Frozen> frozen_in;
@@ -194,6 +198,7 @@ struct Session::Impl {
     void on(ev::SeqSample &e);
     void on(ev::FrozenSeq &e);
     void on(ev::FrozenApplied &e);
+    void on(ev::InboundSeen &e);
     void local_seq(std::uint64_t epoch, std::uint64_t seq);
     void track(Group &g, Entry &e, std::uint64_t seq);
     void bury_local(Group &g, Entry &e, std::uint64_t seq);
@@ -214,6 +219,11 @@ struct Session::Impl {
     void on(frame::Ack &f);
     void on(frame::Nack &f);
     void on(frame::Propose &f);
+    bool takes(const Group &g, const Entry &held, const Entry &proposed) const;
+    void propose(Group &g);
+    void outvote(Group &g, const Key &ike);
+    void insist(Group &g, Entry *held, const Entry &refused);
+    std::optional<std::uint32_t> inbound_age(const Group &g, const Entry &e) const;
     void on(frame::FrozenAck &f);
     void plugin_ack(bool always);
 

@@ -174,7 +174,7 @@ void Session::Impl::pump_imports()
                 e->op = Entry::Op::Importing;
                 g.db.set_status(*e, LocalStatus::Installing);
                 n.imports++;
-                out.push_back(act::Import{g.tag, key});
+                out.push_back(act::Import{g.tag, key, std::exchange(e->replace, false) && g.acting});
             }
         }
     }

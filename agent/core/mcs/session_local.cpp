@@ -288,6 +288,7 @@ void Session::Impl::on(ev::FrozenSeq &r)
         log(act::Severity::Warning, g->tag, "frozen-lost", "no channel for the final sequence state of hand-over " + std::to_string(r.handover));
         return;
     }
+    g->final_done = g->final_done || r.handover == 0;
     g->seq_out.clear();  // older than what follows
     g->frozen_out.clear();
     std::size_t done = 0;
@@ -299,6 +300,14 @@ void Session::Impl::on(ev::FrozenSeq &r)
         done += k;
     } while (done < r.sas.size());
     n.seq_sent += r.sas.size();
+}
+
+void Session::Impl::on(ev::InboundSeen &r)
+{
+    if (auto *g = find(r.tag)) {
+        g->inbound.clear();
+        g->inbound.insert(r.ike.begin(), r.ike.end());
+    }
 }
 
 void Session::Impl::on(ev::FrozenApplied &r)

@@ -213,14 +213,20 @@ void Session::Impl::on(frame::EntryFrame &f)
             import(*g, *held);
         return;
     }
-    // Over a tombstone the master's word counts: it holds an SA that we think ended.
-    if (held && !held->tombstone && rel == Relation::Older) {
+    // Over a tombstone the master's word counts: it holds an SA that we think ended. Unless
+    // its IKE_SA is contested: then that decision is the child's, too.
+    const bool contested = f.entry.parent && g->contested.contains(*f.entry.parent);
+    if (held && rel == Relation::Older && (!held->tombstone || contested)) {
         n.stale++;
         held->snapshot = g->snapshot;
         received.back().done = true;
-        g->propose.push_back(held->key);  // ours descends from the master's: it may want it
+        if (!held->tombstone)
+            g->propose.push_back(held->key);  // ours descends from the master's: it may want it
+        if (held->key.kind == Kind::IkeSa)
+            g->contested.insert(held->key);
         return;
     }
+    g->contested.erase(f.entry.key);
     n.audit_repaired += g->rx == Rx::Snapshot && g->rx_repair;
     Entry &e = g->db.store(std::move(f.entry), true);
     e.own = false;
@@ -293,6 +299,8 @@ void Session::Impl::on(frame::SnapshotEnd &f)
         for (const auto &key : extra) {
             Entry &e = *g->db.find(key);
             if (e.own && e.version.generation) {
+                if (key.kind == Kind::IkeSa)
+                    g->contested.insert(key);
                 g->propose.push_back(key);  // the master decides: a record or a delete comes back
                 continue;
             }
