@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# test_config_differs.sh - the configuration of both chassis is compared, not
+# synchronised: SeGW-2's charon has loaded the connection with another
+# esp_proposals; both chassis say so and name item, group and connection. With
+# the right one loaded the alarm goes. Then a connection that breaks the rules
+# (dpd) and one that is not loaded at all. Control: at the end there is no alarm.
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../lib.sh"
+. "$here/node.sh"
+. "$here/topology.sh"
+. "$here/daemons.sh"
+. "$here/gateway.sh"
+trap 'lab_collect /results' EXIT
+
+CONF=$LAB_DIR/SeGW-2/etc/swanctl/conf.d/tunnel-1.conf
+
+# alarms NODE: one a line
+alarms() { ask "$1" "$(find_object db_sync_state) | .alarms[]" show redundancy multi-chassis sync; }
+alarm() { alarms "$1" | grep -q "$2"; }
+no_alarm() { [ "$(sync_field "$1" '.alarms | length')" = 0 ]; }
+sync_field() { ask "$1" "$(find_object db_sync_state) | $2" show redundancy multi-chassis sync; }
+logged() { lab "$1" timeout 10 mcipsec show log 2>/dev/null | grep -q "$2"; }
+load() { sed "$1" "$CONF.right" >"$CONF" && lab SeGW-2 swanctl --load-conns >/dev/null; }
+
+plan 21
+check "topology is up" topo_up
+check "the module loads" modprobe mcipsec
+check "keys" gateway_keys
+cp "$CONF" "$CONF.right"
+sed -i 's/esp_proposals = .*/esp_proposals = aes256-sha256/' "$CONF"
+gateway_start SeGW-1 & one=$!
+gateway_start SeGW-2 & two=$!
+wait "$one"; wait "$two"
+differs="tunnel-group 1: configuration differs between the chassis: connection tunnel-1: esp-proposals$"
+check_wait "SeGW-1 has the alarm" 120 alarm SeGW-1 "$differs"
+check_wait "SeGW-2 has it, too" 30 alarm SeGW-2 "$differs"
+check "the log of SeGW-1 has it" logged SeGW-1 "connection tunnel-1: esp-proposals"
+check "and of SeGW-2" logged SeGW-2 "connection tunnel-1: esp-proposals"
+
+check "SeGW-2 loads the right one" load ''
+check_wait "the alarm goes on SeGW-1" 60 no_alarm SeGW-1
+check_wait "and on SeGW-2" 60 no_alarm SeGW-2
+check "the log of SeGW-1 has that, too" logged SeGW-1 "configuration is the same on both chassis again"
+
+check "SeGW-2 loads one with dpd" load 's/dpd_delay = .*/dpd_delay = 30s/'
+check_wait "SeGW-2 says that it breaks the rules" 60 alarm SeGW-2 "tunnel-group 1: connection tunnel-1 has dpd_delay = 30 s"
+check_wait "SeGW-1 says that they differ" 60 alarm SeGW-1 "connection tunnel-1: dpd$"
+check "SeGW-2 loads one that starts by itself" load 's/start_action = .*/start_action = trap/'
+check_wait "SeGW-2 says that it breaks the rules" 60 alarm SeGW-2 "connection tunnel-1 child tunnel-1 has start_action = trap"
+
+check "SeGW-2 unloads it" load '/^connections/,/^}/d'
+check_wait "SeGW-2 says that it is missing" 60 alarm SeGW-2 "connection tunnel-1 is not loaded in charon"
+check_wait "SeGW-1 says who lacks it" 60 alarm SeGW-1 "connection tunnel-1: only one chassis has it"
+check "SeGW-2 loads the right one" load ''
+check_wait "control: no alarm is left on either" 60 eval 'no_alarm SeGW-1 && no_alarm SeGW-2'
+tap_end
