@@ -287,7 +287,6 @@ Duration effective_guard(const McIpsecConfig &mc, Duration detection);
 enum class Apply : std::uint8_t {
     AtOnce,
     GroupShutdown,      // isa tunnel-group (or its mc-ipsec tunnel-group) must be shut down
-    PeerShutdown,       // multi-chassis peer must be shut down
     Restart,            // mcipsecd must be restarted
 };
 

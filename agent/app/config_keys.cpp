@@ -24,7 +24,6 @@ constexpr auto kDevice = Text::Device;
 constexpr auto kWord = Text::Word;
 constexpr auto kNow = Apply::AtOnce;
 constexpr auto kGroup = Apply::GroupShutdown;
-constexpr auto kPeer = Apply::PeerShutdown;
 constexpr auto kRestart = Apply::Restart;
 
 constexpr double kGroups = 1024;        // MCIPSEC_GROUP_MAX
@@ -68,7 +67,7 @@ const Key<SequenceConfig> kSequence[] = {
     {"interval", &SequenceConfig::interval, 10, 10000, kMs, kAny, kNow, nullptr, "Time between two synchronizations of the sequence numbers."},
     {"peak-rate", &SequenceConfig::peak_rate, 1, 100000000, kNone, kAny, kNow, nullptr, "Packets per second that one SA is assumed to send at most; the margin of the standby grows with it."},
     {"hold", &SequenceConfig::hold, 1, 3600, kSec, kAny, kNow, nullptr, "How long a new master may send under the old keys. After it an SA that is not rekeyed yet only receives."},
-    {"margin-floor", &SequenceConfig::margin_floor, 1, 16777216, kNone, kAny, kNow, nullptr, "Smallest margin, in sequence numbers."},
+    {"margin-floor", &SequenceConfig::margin_floor, 65536, 16777216, kNone, kAny, kNow, nullptr, "Smallest margin, in sequence numbers."},
     {"strict-replay", &SequenceConfig::strict_replay, 0, 0, kNone, kAny, kNow, nullptr, "Adds the margin inbound, too: nothing can be replayed after a crash, at the price of packets lost at the takeover."},
 };
 
@@ -112,22 +111,22 @@ const Key<MultiChassisConfig> kMultiChassis[] = {
 const Key<PeerConfig> kPeerKeys[] = {
     {"name", &PeerConfig::name, 0, 32, kNone, kAny, kNow, "(Not Specified)", "Name of the peer in tables."},
     {"description", &PeerConfig::description, 0, 80, kNone, kAny, kNow, "(Not Specified)", "Description in tables."},
-    {"source-address", &PeerConfig::source_address, 0, 0, kNone, kAny, kPeer, "the system address", "Own address toward this peer. It is the last tie-breaker of the election."},
-    {"authentication-key-file", &PeerConfig::authentication_key_file, 1, 200, kNone, kPath, kPeer, nullptr, "Key that both chassis share, made by \"mcipsec genkey\". The file must belong to root or to the agent's user and have mode 0600 or 0400.", true},
+    {"source-address", &PeerConfig::source_address, 0, 0, kNone, kAny, kRestart, "the system address", "Own address toward this peer. It is the last tie-breaker of the election."},
+    {"authentication-key-file", &PeerConfig::authentication_key_file, 1, 200, kNone, kPath, kRestart, nullptr, "Key that both chassis share, made by \"mcipsec genkey\". The file must belong to root or to the agent's user and have mode 0600 or 0400.", true},
     {"shutdown", &PeerConfig::shutdown, 0, 0, kNone, kAny, kNow, nullptr, "Administrative state of the peer."},
 };
 
 const Key<SyncConfig> kSync[] = {
     {"shutdown", &SyncConfig::shutdown, 0, 0, kNone, kAny, kNow, nullptr, "Administrative state of the synchronization."},
     {"output-commit-limit", &SyncConfig::output_commit_limit, 10, 10000, kMs, kAny, kNow, nullptr, "An IKE packet waits so long for the standby's acknowledgement, then it is sent and counted."},
-    {"audit-interval", &SyncConfig::audit_interval, 1, 86400, kSec, kAny, kNow, nullptr, "Time between two comparisons of both databases."},
-    {"connect-retry", &SyncConfig::connect_retry, 0.1, 300, kSec, kAny, kNow, nullptr, "Pause before the connection is tried again."},
-    {"user-timeout", &SyncConfig::user_timeout, 0.5, 300, kSec, kAny, kNow, nullptr, "The connection is given up when sent data stays unacknowledged for so long."},
-    {"window", &SyncConfig::window, 16, 1048576, kNone, kAny, kNow, nullptr, "Records that may be on their way unacknowledged."},
+    {"audit-interval", &SyncConfig::audit_interval, 1, 86400, kSec, kAny, kRestart, nullptr, "Time between two comparisons of both databases."},
+    {"connect-retry", &SyncConfig::connect_retry, 0.1, 300, kSec, kAny, kRestart, nullptr, "Pause before the connection is tried again: a quarter of it at first, up to five times as much when it keeps failing."},
+    {"user-timeout", &SyncConfig::user_timeout, 0.5, 300, kSec, kAny, kRestart, nullptr, "The connection is given up when sent data stays unacknowledged for so long."},
+    {"window", &SyncConfig::window, 16, 1048576, kNone, kAny, kRestart, nullptr, "Records that may be on their way unacknowledged."},
 };
 
 const Key<SyncGroupConfig> kSyncGroup[] = {
-    {"sync-tag", &SyncGroupConfig::sync_tag, 1, 32, kNone, kWord, kGroup, nullptr, "Pairs this tunnel-group with the peer's of the same tag. It must be the one that peer-group names.", true},
+    {"sync-tag", &SyncGroupConfig::sync_tag, 1, 32, kNone, kWord, kRestart, nullptr, "Pairs this tunnel-group with the peer's of the same tag. It must be the one that peer-group names.", true},
 };
 
 const Key<McIpsecConfig> kMcIpsec[] = {
@@ -355,7 +354,6 @@ const char *apply_text(Apply apply)
     switch (apply) {
     case Apply::AtOnce: return "at once";
     case Apply::GroupShutdown: return "needs the tunnel-group shutdown";
-    case Apply::PeerShutdown: return "needs the peer shutdown";
     case Apply::Restart: return "needs a restart of mcipsecd";
     }
     return "";

@@ -83,6 +83,7 @@ struct Leaf {
     std::string value;
     Apply apply = Apply::AtOnce;        // what changing the value needs
     Apply removal = Apply::AtOnce;      // of a section: what taking it away needs
+    Apply addition = Apply::AtOnce;     // of a section: what putting it in needs
     GroupId group = 0;
     IpAddress peer;
     bool required = false;

@@ -16,7 +16,7 @@ namespace {
 struct Context {
     GroupId group = 0;
     IpAddress peer;
-    Apply removal = Apply::AtOnce;
+    Apply removal = Apply::AtOnce, addition = Apply::AtOnce;
 };
 
 class Flattener {
@@ -28,6 +28,7 @@ public:
         Leaf l;
         l.section = path;
         l.removal = c.removal;
+        l.addition = c.addition;
         l.group = c.group;
         l.peer = c.peer;
         out.push_back(std::move(l));
@@ -64,19 +65,20 @@ std::string events_text(const std::vector<PriorityEventConfig> &events)
     return out + "]";
 }
 
+// Peers, tunnel-groups and what joins the two are built when the agent starts.
 void flatten_peer(Flattener &f, const std::string &base, const PeerConfig &p)
 {
-    const Context peer{0, p.address, Apply::PeerShutdown};
-    f.section(base, p, peer);
+    const auto part = [&](GroupId group) { return Context{group, p.address, Apply::Restart, Apply::Restart}; };
+    f.section(base, p, part(0));
     if (p.sync.configured) {
-        f.section(base + ".sync.ipsec", p.sync, {0, p.address, Apply::AtOnce});
+        f.section(base + ".sync.ipsec", p.sync, part(0));
         for (const auto &[id, g] : p.sync.tunnel_group)
-            f.section(base + ".sync.ipsec.tunnel-group." + std::to_string(id), g, {id, p.address, Apply::AtOnce});
+            f.section(base + ".sync.ipsec.tunnel-group." + std::to_string(id), g, part(id));
     }
-    f.section(base + ".mc-ipsec", p.mc_ipsec, {0, p.address, Apply::AtOnce});
-    f.section(base + ".mc-ipsec.bfd", p.mc_ipsec.bfd, {0, p.address, Apply::AtOnce});
+    f.section(base + ".mc-ipsec", p.mc_ipsec, part(0));
+    f.section(base + ".mc-ipsec.bfd", p.mc_ipsec.bfd, part(0));
     for (const auto &[id, g] : p.mc_ipsec.tunnel_group)
-        f.section(base + ".mc-ipsec.tunnel-group." + std::to_string(id), g, {id, p.address, Apply::GroupShutdown});
+        f.section(base + ".mc-ipsec.tunnel-group." + std::to_string(id), g, part(id));
 }
 
 // The group is, or will be, administratively down: itself, its mc-ipsec part or its peer.
@@ -89,12 +91,6 @@ bool group_down(const Config &c, GroupId id)
     return peer && peer->mc_ipsec.tunnel_group.at(id).shutdown;
 }
 
-bool peer_down(const Config &c, const IpAddress &address)
-{
-    const auto it = c.multi_chassis.peer.find(address);
-    return it == c.multi_chassis.peer.end() || it->second.shutdown;
-}
-
 }  // namespace
 
 std::vector<Leaf> flatten(const Config &c)
@@ -103,9 +99,10 @@ std::vector<Leaf> flatten(const Config &c)
     f.section("system", c.system);
     for (const auto &[id, g] : c.tunnel_group) {
         const std::string p = "isa.tunnel-group." + std::to_string(id);
-        f.section(p, g, {id, {}, Apply::GroupShutdown});
-        f.section(p + ".rekey", g.rekey, {id, {}, Apply::AtOnce});
-        f.section(p + ".sequence", g.sequence, {id, {}, Apply::AtOnce});
+        const Context part{id, {}, Apply::Restart, Apply::Restart};
+        f.section(p, g, part);
+        f.section(p + ".rekey", g.rekey, part);
+        f.section(p + ".sequence", g.sequence, part);
     }
     for (const auto &[name, m] : c.mda)
         f.section("isa.mda." + path_element(name), m);
@@ -172,7 +169,7 @@ std::vector<Change> diff(const Config &before, const Config &after)
         const auto it = old_by_path.find(path);
         if (it == old_by_path.end()) {
             if (l.key.empty())
-                out.push_back({path, "", "there", Apply::AtOnce, l.group, l.peer, after.where_of(path)});
+                out.push_back({path, "", "there", l.addition, l.group, l.peer, after.where_of(path)});
             continue;
         }
         if (it->second->value == l.value)
@@ -197,16 +194,19 @@ Expected<std::vector<Change>> check_reload(const Config &running, const Config &
 {
     auto changes = diff(running, next);
     std::vector<std::string> errors;
+    std::string object;         // refused already: its parts need no lines of their own
     for (const auto &c : changes) {
+        if (!object.empty() && c.path.starts_with(object))
+            continue;
         std::string needs;
         if (c.apply == Apply::GroupShutdown && !group_down(running, c.group) && (next.tunnel_group.contains(c.group) ? !group_down(next, c.group) : true))
             needs = fmt::format("needs tunnel-group {} shutdown", c.group);
-        else if (c.apply == Apply::PeerShutdown && !peer_down(running, c.peer) && (next.multi_chassis.peer.contains(c.peer) ? !peer_down(next, c.peer) : true))
-            needs = fmt::format("needs peer {} shutdown", c.peer.str());
         else if (c.apply == Apply::Restart)
             needs = "needs a restart of mcipsecd";
-        if (!needs.empty())
+        if (!needs.empty()) {
             errors.push_back(fmt::format("{}: {} ({})", c.where.str(), needs, c.path));
+            object = c.path + ".";
+        }
     }
     if (!errors.empty())
         return fail(-EBUSY, fmt::format("{}", fmt::join(errors, "\n")));

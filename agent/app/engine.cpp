@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "app/applied.hpp"
 #include "app/gate_boot.hpp"
 #include "app/session_log.hpp"
 #include "core/crypto.hpp"
@@ -208,6 +209,9 @@ Expected<void> Engine::start()
         if (control_ && control_->subscribed())
             control_->publish(io::Json::parse(event_packet(entry_view(r))));
     };
+    metrics_ = std::make_unique<MetricsFile>(loop_, log_, [this] { return stats(); });
+    if (auto done = metrics_->configure(config_.system.metrics_file, config_.system.metrics_interval); !done)
+        return done;
     links_changed();
     auto settle = loop_.add_timer([this](Time) { begin_peers(); });
     if (!settle)
@@ -253,12 +257,7 @@ Expected<void> Engine::start_groups()
         g.id = id;
         if (const auto *peer = config_.peer_of(id))
             g.peer = peer->address;
-        group::RekeyPace pace;
-        pace.rate = tg.rekey.rate;
-        pace.jitter = tg.rekey.jitter;
-        pace.in_flight = tg.rekey.in_flight;
-        pace.retry = tg.rekey.retry;
-        g.pacer = group::RekeyPacer(pace, random_u64());
+        g.pacer = group::RekeyPacer(rekey_pace(tg.rekey), random_u64());
         auto pacer = loop_.add_timer([this, id = id](Time) {
             if (auto *group = find(id))
                 rekeys_due(*group);
@@ -310,7 +309,7 @@ Expected<void> Engine::start_sync(const PeerConfig &peer)
         SyncPeer sp;
         sp.local = peer.source_address;
         sp.address = peer.address;
-        sp.name = peer.name.empty() ? peer.address.str() : peer.name;
+        sp.name = peer_name(peer);
         sp.port = config_.multi_chassis.mcs_port;
         sp.psk = std::move(p.keys.tls_psk);
         sp.dscp = static_cast<std::uint8_t>(config_.multi_chassis.dscp);
@@ -373,15 +372,8 @@ std::map<GroupId, io::PluginGroup> Engine::plugin_groups() const
 {
     std::map<GroupId, io::PluginGroup> out;
     for (const auto &[id, g] : groups_) {
-        io::PluginGroup pg;
-        pg.group = id;
+        auto pg = plugin_group(config_, id);
         pg.state = acting_master(g.state) ? io::CharonState::Active : io::CharonState::Passive;
-        if (const auto *peer = config_.peer_of(id))
-            pg.commit_limit_ms = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(peer->sync.output_commit_limit).count());
-        pg.addresses = config_.gateway_addresses(id);
-        for (const auto &[name, t] : config_.tunnel)
-            if (t.tunnel_group == id && std::find(pg.connections.begin(), pg.connections.end(), t.connection) == pg.connections.end())
-                pg.connections.push_back(t.connection);
         out.emplace(id, std::move(pg));
     }
     return out;
@@ -516,14 +508,14 @@ void Engine::apply_config(const Config &next)
         auto *g = find(id);
         if (!g)
             continue;
-        group::RekeyPace pace;
-        pace.rate = tg.rekey.rate;
-        pace.jitter = tg.rekey.jitter;
-        pace.in_flight = tg.rekey.in_flight;
-        pace.retry = tg.rekey.retry;
-        if (!g->pacer.progress().running())
-            g->pacer = group::RekeyPacer(pace, random_u64());
+        g->pacer.set_pace(rekey_pace(tg.rekey));
+        if (g->sync)
+            g->sync->reconfigure_group(tg);
+        arm_sampling(*g);
     }
+    log_.set_limit(config_.system.log_entries);
+    if (auto done = metrics_->configure(config_.system.metrics_file, config_.system.metrics_interval); !done)
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kAlarm), .text = "metrics-file: " + done.error().text});
     if (auto done = boot_gates(*kernel_, *links_, config_, false); !done)
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = done.error().text});
     routes_->configure(config_);
@@ -544,6 +536,8 @@ void Engine::apply_config(const Config &next)
         if (!it->second.mimp)
             continue;
         it->second.mimp->reconfigure(peer);
+        if (it->second.sync)
+            it->second.sync->reconfigure(peer_name(peer), detection_time(peer.mc_ipsec));
         if (old->second.shutdown != peer.shutdown)
             it->second.mimp->event(mimp::AdminChange{0, !peer.shutdown});
         for (const auto &[id, g] : peer.mc_ipsec.tunnel_group)

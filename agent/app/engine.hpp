@@ -25,6 +25,7 @@
 #include "app/config_watch.hpp"
 #include "app/control_dispatch.hpp"
 #include "app/member_watch.hpp"
+#include "app/metrics_file.hpp"
 #include "app/peer_control.hpp"
 #include "app/restart_state.hpp"
 #include "app/route_control.hpp"
@@ -85,6 +86,7 @@ private:
         Generation generation = 0;
         bool prepared = false;
         bool hands_over = false;                // gate shut, but our last records are still ours to send
+        bool restart_due = false;               // standby-restart, once it is standby
         bool gate_known = false;                // the kernel took the last state
         bool module_ok = false;
         group::MemberVerdict verdict;
@@ -186,6 +188,7 @@ private:
     std::unique_ptr<MemberWatch> members_;
     Alarms alarms_{log_};
     std::unique_ptr<ConfigWatch> config_watch_;
+    std::unique_ptr<MetricsFile> metrics_;
     std::unique_ptr<io::ControlServer> control_;
     std::map<IpAddress, Peer> peers_;
     std::unique_ptr<SyncControl> local_;        // groups without sync

@@ -96,6 +96,12 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
                 group_changed(g.id);
         }
     }
+    if (was_acting && !acting) {
+        const auto *peer = config_.peer_of(g.id);
+        g.restart_due = peer && peer->mc_ipsec.tunnel_group.at(g.id).standby_restart == StandbyRestart::Restart;
+    }
+    if (!defer_routes && state == Mastership::Standby && std::exchange(g.restart_due, false) && g.sync)
+        g.sync->restart_standby(g.id);
     if (acting && !was_acting)
         start_rekeys(g, urgent);
     else if (acting)

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "app/applied.hpp"
+
 namespace mcipsec::app {
 
 mimp::Config mimp_config(const PeerConfig &peer)
@@ -34,7 +36,7 @@ bfd::Config bfd_config(const BfdConfig &c)
 PeerControl::PeerControl(io::EventLoop &loop, io::Log &log, io::McipsecNl &kernel, const io::Cookie &cookie, std::uint32_t lease_id,
                          const PeerConfig &peer, const MultiChassisConfig &common)
     : loop_(loop), log_(log), kernel_(kernel), cookie_(cookie), lease_id_(lease_id), peer_(peer), common_(common),
-      name_(peer.name.empty() ? peer.address.str() : peer.name)
+      name_(peer_name(peer))
 {
 }
 
@@ -216,8 +218,10 @@ void PeerControl::run_bfd(const bfd::Action &action)
         log(io::Level::Notice, "the peer took it down", "AdminDown");
         event(mimp::BfdAdminDown{});
     } else if (const auto *a = std::get_if<bfd::TimingChanged>(&action)) {
+        transmit_interval_ = a->transmit_interval;
+        remote_detection_ = a->remote_detection;
         if (bfd_up_ && a->remote_detection > 0ns)
-            plan(plan_lease_bfd(a->transmit_interval, a->remote_detection, peer_.mc_ipsec.lease_guard));
+            replan();
     }
 }
 
@@ -236,6 +240,15 @@ Expected<void> PeerControl::bridge_restart(Time expiry)
 void PeerControl::plan_by_mimp()
 {
     plan(plan_lease_mimp(peer_.mc_ipsec.keep_alive_interval, peer_.mc_ipsec.hold_on_neighbor_failure, peer_.mc_ipsec.lease_guard));
+}
+
+// By what vouches for us now.
+void PeerControl::replan()
+{
+    if (bfd_up_ && remote_detection_ > 0ns)
+        plan(plan_lease_bfd(transmit_interval_, remote_detection_, peer_.mc_ipsec.lease_guard));
+    else
+        plan_by_mimp();
 }
 
 void PeerControl::plan(Expected<LeasePlan> made)
@@ -282,12 +295,29 @@ void PeerControl::set_lease(Time expiry)
 
 void PeerControl::reconfigure(const PeerConfig &peer)
 {
-    const bool timing = detection_time(peer.mc_ipsec) != detection();
-    peer_ = peer;
-    name_ = peer.name.empty() ? peer.address.str() : peer.name;
+    const auto before = std::exchange(peer_, peer);
+    name_ = peer_name(peer);
+    const auto &was = before.mc_ipsec, &is = peer.mc_ipsec;
+    // Off: the BFD session stays and says AdminDown, which is no failure for the
+    // peer; the lease goes on by keep-alives, renewed by the MIMP session.
+    if (was.bfd_enable && !is.bfd_enable) {
+        bfd_up_ = false;
+        bfd_event(bfd::AdminDown{true});
+        keeper_.reset();
+    } else if (!was.bfd_enable && is.bfd_enable) {
+        plan_by_mimp();
+    }
     event(mimp::Reconfigure{mimp_config(peer)});
-    if (bfd_ && timing)
-        bfd_event(bfd::Reconfigure{bfd_config(peer.mc_ipsec.bfd)});
+    if (bfd_ && bfd_config(was.bfd) != bfd_config(is.bfd))
+        bfd_event(bfd::Reconfigure{bfd_config(is.bfd)});
+    if (!was.bfd_enable && is.bfd_enable) {
+        if (bfd_)
+            bfd_event(bfd::AdminDown{false});
+        else if (auto done = start_bfd(); !done)
+            log_.write({.level = io::Level::Error, .event = std::string(io::event::kBfd), .text = fmt::format("BFD with {}: {}", name_, done.error().text), .peer = name_});
+    } else if (is.bfd_enable && (was.lease_guard != is.lease_guard || (!bfd_up_ && detection_time(was) != detection_time(is)))) {
+        replan();
+    }
 }
 
 }  // namespace mcipsec::app

@@ -74,6 +74,7 @@ private:
     void set_lease(Time expiry);
     void plan(Expected<LeasePlan> made);
     void plan_by_mimp();
+    void replan();
     void arm();
     Expected<void> start_bfd();
 
@@ -89,6 +90,7 @@ private:
     std::optional<bfd::Session> bfd_;
     std::optional<LeaseKeeper> keeper_;     // with BFD only; without it the session decides
     bool bfd_up_ = false;
+    Duration transmit_interval_{}, remote_detection_{};     // as BFD agreed last
     std::unique_ptr<io::UdpSocket> mimp_socket_, bfd_rx_, bfd_tx_;
     io::EventSource timer_, bfd_timer_;
     bool stepping_ = false;

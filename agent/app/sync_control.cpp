@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "app/applied.hpp"
 #include "app/config_digest.hpp"
 #include "app/record_info.hpp"
 #include "io/files.hpp"
@@ -47,22 +48,12 @@ Bytes plain(const mcs::Key &key)
     return {v.begin(), v.end()};
 }
 
-SeqParams seq_params(const SequenceConfig &c, Duration detection)
-{
-    SeqParams p;
-    p.sample_interval = c.interval;
-    p.detection = detection;
-    p.send_time = c.hold;
-    p.assumed_peak_pps = static_cast<double>(c.peak_rate);
-    p.strict_replay = c.strict_replay;
-    return p;
-}
-
 }  // namespace
 
 SyncControl::SyncControl(io::EventLoop &loop, io::Log &log, CharonControl &charon, io::McipsecNl &kernel, SyncPeer peer,
                          std::uint64_t db_epoch)
-    : loop_(loop), log_(log), charon_(charon), kernel_(kernel), peer_(std::move(peer)), session_(core_config(peer_.config, db_epoch))
+    : loop_(loop), log_(log), charon_(charon), kernel_(kernel), peer_(std::move(peer)), session_(core_config(peer_.config, db_epoch)),
+      backoff_(peer_.config.connect_retry / 4, peer_.config.connect_retry * 5)
 {
 }
 
@@ -116,6 +107,38 @@ void SyncControl::add_group(const std::string &tag, const TunnelGroupConfig &gro
     g.seq.set_params(seq_params(group.sequence, peer_.detection));
     groups_.insert_or_assign(group.id, std::move(g));
     step(mcs::ev::GroupAdd{tag, group.id});
+}
+
+void SyncControl::reconfigure(const std::string &name, Duration detection)
+{
+    peer_.name = name;
+    peer_.detection = detection;
+    for (auto &[id, g] : groups_)
+        g.seq.set_params(seq_params(g.config.sequence, detection));
+}
+
+void SyncControl::reconfigure_group(const TunnelGroupConfig &group)
+{
+    if (auto *g = group_of(group.id)) {
+        g->config = group;
+        g->seq.set_params(seq_params(group.sequence, peer_.detection));
+    }
+}
+
+void SyncControl::restart_standby(GroupId group)
+{
+    charon_.plugin().purge(group, [this, alive = alive_, group](Expected<std::uint64_t> purged) {
+        auto *g = *alive ? group_of(group) : nullptr;
+        if (!g)
+            return;
+        if (!purged)        // charon went: it is filled again when it comes
+            return;
+        log_.write({.level = io::Level::Notice,
+                    .event = std::string(io::event::kSwitchover),
+                    .text = fmt::format("tunnel-group {}: standby-restart, {} IKE_SAs dropped, all is installed anew", group, *purged),
+                    .group = group});
+        step(mcs::ev::Refill{g->tag});
+    });
 }
 
 void SyncControl::set_config(GroupId group, std::vector<mcs::ConfigItem> items)

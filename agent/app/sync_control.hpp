@@ -52,6 +52,11 @@ public:
 
     Expected<void> start();
     void add_group(const std::string &tag, const TunnelGroupConfig &group);
+    // A reload changed what both already have.
+    void reconfigure(const std::string &name, Duration detection);
+    void reconfigure_group(const TunnelGroupConfig &group);
+    // standby-restart: drops what charon has of the group and installs all anew.
+    void restart_standby(GroupId group);
     // What the peer must have alike; nothing is compared before both said it.
     void set_config(GroupId group, std::vector<mcs::ConfigItem> items);
     // charon has connections that it did not have: entries that wait are tried again.
@@ -140,7 +145,7 @@ private:
     mcs::Session session_;
     std::map<GroupId, Group> groups_;
     std::unique_ptr<io::TlsChannel> channel_;
-    io::Backoff backoff_{250ms, 5s};
+    io::Backoff backoff_;
     io::EventSource reconnect_, timer_;
     std::uint64_t own_epoch_ = 0, peer_epoch_ = 0;
     std::uint64_t charon_epoch_ = 0;

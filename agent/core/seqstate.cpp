@@ -32,12 +32,13 @@ std::string_view to_string(RekeyReason reason)
     return "unknown";
 }
 
-Margin seq_margin(double peak_pps, Duration exposure, bool esn)
+Margin seq_margin(double peak_pps, Duration exposure, bool esn, std::uint64_t floor)
 {
     const double asked = std::max(0.0, peak_pps) * std::max(0.0, seconds(exposure));
     Margin m;
     m.uncapped = asked >= 9e18 ? UINT64_MAX : static_cast<std::uint64_t>(std::ceil(asked));
-    m.value = std::clamp(m.uncapped, kMarginFloor, esn ? kMarginCapEsn : kMarginCap);
+    const auto cap = esn ? kMarginCapEsn : kMarginCap;
+    m.value = std::clamp(m.uncapped, std::clamp(floor, kMarginFloor, cap), cap);
     return m;
 }
 
@@ -102,7 +103,7 @@ Margin SeqState::margin(const Sa &sa, Time now) const
     const auto known = std::max(sa.taken, complete_);
     const auto age = std::max(now - known, Duration::zero());
     return seq_margin(std::max<double>(params_.assumed_peak_pps, sa.peak_pps), age + params_.sample_interval + params_.detection + params_.send_time,
-                      esn(sa.last));
+                      esn(sa.last), params_.margin_floor);
 }
 
 // The numbers to import; never below what was imported before.

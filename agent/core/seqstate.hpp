@@ -26,6 +26,8 @@
 
 namespace mcipsec {
 
+constexpr std::uint64_t kMarginFloor = 1ull << 16;
+
 struct SeqParams {
     Duration sample_interval = 200ms;  // of the acting master's export
     Duration detection = 3s;           // peer's death is noticed within
@@ -33,9 +35,9 @@ struct SeqParams {
     double assumed_peak_pps = 20000;   // until measured higher; 0: measured only
     Duration rate_half_life = 600s;    // measured peaks fade
     bool strict_replay = false;        // inbound gets the margin, too
+    std::uint64_t margin_floor = kMarginFloor;
 };
 
-constexpr std::uint64_t kMarginFloor = 1ull << 16;
 constexpr std::uint64_t kMarginCap = 1ull << 24;
 constexpr std::uint64_t kMarginCapEsn = 1ull << 28;
 constexpr std::uint64_t kJumpLimit = 1ull << 31;
@@ -47,7 +49,7 @@ struct Margin {
     std::uint64_t uncapped = 0;
     bool covers() const { return uncapped <= value; }
 };
-Margin seq_margin(double peak_pps, Duration exposure, bool esn);
+Margin seq_margin(double peak_pps, Duration exposure, bool esn, std::uint64_t floor = kMarginFloor);
 
 // An SA as the kernel names it.
 struct SaId {

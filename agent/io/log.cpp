@@ -225,6 +225,14 @@ void Log::write(LogRecord r)
         listener(r);
 }
 
+void Log::set_limit(std::size_t ring)
+{
+    const std::lock_guard lock(mutex_);
+    limit_ = ring;
+    while (ring_.size() > limit_)
+        ring_.pop_front();
+}
+
 std::vector<LogRecord> Log::tail(std::size_t n) const
 {
     const std::lock_guard lock(mutex_);

@@ -68,6 +68,7 @@ public:
     explicit Log(std::size_t ring = 4096);
 
     void set_level(Level level) { level_ = level; }
+    void set_limit(std::size_t ring);           // the oldest above it are forgotten
     Level level() const { return level_; }
     // Where lines go: Auto decides by JOURNAL_STREAM.
     enum class Sink { Auto, Journal, Stderr, None };

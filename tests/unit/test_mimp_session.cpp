@@ -432,6 +432,51 @@ void reconfiguration_touches_only_what_changed(void **)
     assert_true(w.state(1) == Eligible);
 }
 
+void bfd_is_turned_on_and_off_at_run_time(void **)
+{
+    World w = running();
+    const auto moved = [&] {
+        int n = 0;
+        for (int i : {0, 1})
+            for (const auto &s : w.all<SetState>(i))
+                n += s.old_state != s.new_state;
+        return n;
+    };
+    const auto turn = [&](bool on) {
+        for (int i : {0, 1}) {
+            Config c = w.node[i].config;
+            c.bfd_enable = on;
+            w.node[i].config = c;
+            w.feed(i, Reconfigure{c});
+        }
+    };
+    w.forget();
+    turn(true);                                     // it is not up yet: that is no failure
+    w.run(20s);
+    assert_true(w.is(Master, Standby));
+    assert_int_equal(moved(), 0);
+    w.feed(0, BfdUp{});
+    w.feed(1, BfdUp{});
+    w.run(5s);
+    w.feed(1, BfdDown{});                           // now it is one
+    w.run(1s);
+    assert_true(w.state(1) == Eligible);
+    w.feed(1, BfdUp{});
+    w.run(5s);
+    assert_true(w.is(Master, Standby));
+    w.run(60s);                                     // longer than any lease by keep-alives
+    w.forget();
+    turn(false);
+    w.run(20s);
+    assert_true(w.is(Master, Standby));
+    assert_int_equal(moved(), 0);
+    assert_int_equal(w.node[0].session->snapshot().counters.stalls, 0);
+    assert_true(w.node[0].lease != kNever && w.node[0].lease > w.now);
+    w.kill(0);                                      // detection is the keep-alives' again
+    w.run(kDetection + 1s);
+    assert_true(w.state(1) == Eligible);
+}
+
 // ------------------------------------------------------------------ planned restart
 
 void planned_restart_moves_nothing(void **)
@@ -748,6 +793,7 @@ int main()
         cmocka_unit_test(group_shutdown_hands_service_to_the_peer),
         cmocka_unit_test(shut_group_works_alone_without_a_peer),
         cmocka_unit_test(reconfiguration_touches_only_what_changed),
+        cmocka_unit_test(bfd_is_turned_on_and_off_at_run_time),
         cmocka_unit_test(planned_restart_moves_nothing),
         cmocka_unit_test(restart_hold_ends),
         cmocka_unit_test(restart_is_denied_without_an_answer),

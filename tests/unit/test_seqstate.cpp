@@ -34,6 +34,9 @@ void margin_has_a_floor_and_caps(void **)
     assert_true(seq_margin(1e6, 16s, false).covers());
     assert_false(seq_margin(1e6, 17s, false).covers());
     assert_int_equal(seq_margin(-5, -1s, false).value, 1u << 16);
+    assert_int_equal(seq_margin(0, 10s, false, 200000).value, 200000);
+    assert_int_equal(seq_margin(0, 10s, false, 1).value, 1u << 16);             // never below
+    assert_int_equal(seq_margin(0, 10s, false, 1ull << 40).value, 1u << 24);    // nor above the cap
     assert_int_equal(seq_margin(1e30, 1000000s, true).uncapped, UINT64_MAX);
 }
 

@@ -47,6 +47,7 @@ struct Config {
     Duration receive = 100ms;       // RequiredMinRxInterval
     std::uint8_t multiplier = 3;
     Duration slow = 1s;             // DesiredMinTxInterval while not up: at least 1 s (RFC 5880 6.8.3)
+    bool operator==(const Config &) const = default;
 };
 
 struct Start {};                                // begins in Down, sends slowly

@@ -32,6 +32,7 @@ class RekeyPacer {
 public:
     RekeyPacer(RekeyPace pace, std::uint64_t seed) : pace_(pace), random_(seed | 1) {}
 
+    void set_pace(const RekeyPace &pace) { pace_ = pace; }      // for what starts from now on
     void start(std::vector<Bytes> children, Time now);   // replaces what ran
     // As start(), but each waits until it is released.
     void start_held(std::vector<Bytes> children);

@@ -346,8 +346,8 @@ void Session::reconfigure(const Reconfigure &e, Time now, Actions &out)
         set_state(g, Mastership::Discovery, Reason::Removed, 0, now, out);
     }
     groups_ = std::move(fresh.groups_);
-    if (fresh.config_->bfd_enable != config_->bfd_enable)
-        bfd_ = fresh.bfd_;
+    if (fresh.config_->bfd_enable != config_->bfd_enable)       // on: no failure until it was up once
+        bfd_ = fresh.config_->bfd_enable ? BfdStatus::AdminDown : BfdStatus::Off;
     config_ = fresh.config_;
     guard_ = fresh.guard_;
     force_send_ = true;

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the configuration is for the parts that keep their own copy of it: at
+// start and at every reload the engine hands them these. A key that may change
+// "at once" shows in one of them, or is read from the running configuration
+// each time (tests/unit/test_reload.cpp goes through the whole table). Pure.
+#pragma once
+
+#include "app/config.hpp"
+#include "core/group/rekey_pacer.hpp"
+#include "core/seqstate.hpp"
+#include "io/plugin_client.hpp"
+
+namespace mcipsec::app {
+
+group::RekeyPace rekey_pace(const RekeyConfig &c);
+// detection: how long after the master's last sign of life its peer takes over.
+SeqParams seq_params(const SequenceConfig &c, Duration detection);
+// state and commit are the caller's.
+io::PluginGroup plugin_group(const Config &config, GroupId group);
+// As the log and the tables name the peer.
+std::string peer_name(const PeerConfig &peer);
+
+}  // namespace mcipsec::app

@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# test_reload.sh - a running pair of gateways gets new configurations: bfd-enable
+# goes off and on, a tunnel comes and goes, and nothing moves; what needs a
+# restart is refused as a whole and the running configuration stays.
+# Control: what each reload is to change is the other way before.
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../lib.sh"
+. "$here/node.sh"
+. "$here/topology.sh"
+. "$here/daemons.sh"
+. "$here/gateway.sh"
+trap 'lab_collect /results' EXIT
+
+PEER1='redundancy.multi-chassis.peer."192.0.2.2"' PEER2='redundancy.multi-chassis.peer."192.0.2.1"'
+
+# drop_in NODE NAME: the configuration on stdin, in conf.d
+drop_in()
+{
+	mkdir -p "$LAB_DIR/$1/etc/mcipsec/conf.d"
+	cat >"$LAB_DIR/$1/etc/mcipsec/conf.d/$2.toml"
+}
+reload() { lab "$1" mcipsec reload; }
+refused() { local out; ! out=$(reload "$1" 2>&1) && grep -q "$2" <<<"$out"; }
+generations() { echo "$(mc SeGW-1 generation) $(mc SeGW-2 generation)"; }
+unmoved() { [ "$(generations)" = "$generation" ] && roles SeGW-1 master SeGW-2 standby; }
+bfd_is() { mc_is SeGW-1 bfd_state "$1" && mc_is SeGW-2 bfd_state "$1"; }
+route_is() { lab SeGW-1 ip route show table 2 192.168.3.0/24 | grep -q "proto $1"; }
+no_route() { [ -z "$(lab SeGW-1 ip route show table 2 192.168.3.0/24)" ]; }
+alarm() { ask "$1" "$(find_object db_sync_state) | .alarms[]" show redundancy multi-chassis sync | grep -q "$2"; }
+
+plan 24
+check "topology is up" topo_up
+check "the module loads" modprobe mcipsec
+check "keys" gateway_keys
+gateway_start SeGW-1 & one=$!
+gateway_start SeGW-2 & two=$!
+wait "$one"; wait "$two"
+check_wait "SeGW-1 master, SeGW-2 standby" 90 roles SeGW-1 master SeGW-2 standby
+check_wait "protection status nominal on both" 60 nominal
+check_wait "control: BFD is up" 30 bfd_is Up
+generation=$(generations)
+
+echo "[$PEER1.mc-ipsec]
+bfd-enable = false" | drop_in SeGW-1 bfd
+echo "[$PEER2.mc-ipsec]
+bfd-enable = false" | drop_in SeGW-2 bfd
+check "bfd-enable off on SeGW-1" reload SeGW-1
+check "and on SeGW-2" reload SeGW-2
+check_wait "BFD is down on purpose" 30 bfd_is AdminDown
+check "nothing moved" unmoved
+check_wait "the peers reach each other by keep-alives" 30 mc_is SeGW-2 reachable yes
+rm "$LAB_DIR"/SeGW-*/etc/mcipsec/conf.d/bfd.toml
+check "bfd-enable on again on SeGW-1" reload SeGW-1
+check "and on SeGW-2" reload SeGW-2
+check_wait "BFD is up again" 60 bfd_is Up
+check "nothing moved" unmoved
+
+lab SeGW-1 sh -c 'ip link add tunnel-2 type xfrm dev lo if_id 0x10002 && ip link set tunnel-2 master vprn2 up'
+drop_in SeGW-1 tunnel <<'TOML'
+[ipsec.tunnel."tunnel-2"]
+public = "int-IPsec-Public-1"
+private = "int-IPsec-Private-1"
+interface = "tunnel-2"
+static-route = ["192.168.3.0/24"]
+TOML
+check "control: no route of tunnel-2 yet" no_route
+check "a tunnel is added" reload SeGW-1
+check_wait "its route is there, with the master's protocol" 20 route_is 211
+check_wait "its connection is missed" 30 alarm SeGW-1 "connection tunnel-2 is not loaded"
+rm "$LAB_DIR/SeGW-1/etc/mcipsec/conf.d/tunnel.toml"
+check "the tunnel is removed" reload SeGW-1
+check_wait "its route is gone" 20 no_route
+
+printf '[%s.mc-ipsec.tunnel-group.1]\npriority = 10\n[%s.sync.ipsec.tunnel-group.1]\nsync-tag = "other"\n' "$PEER1" "$PEER1" | drop_in SeGW-1 wrong
+check "another sync-tag is refused by line and name" refused SeGW-1 "wrong.toml:4: needs a restart of mcipsecd"
+check "and the priority of the same file is not taken" mc_is SeGW-1 priority 200
+check "nothing moved" unmoved
+tap_end

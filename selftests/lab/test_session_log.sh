@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# test_session_log.sh - what `show log`, `show log -f` and `monitor` say: a
+# tunnel's set-up with peer, service and algorithms, its end by `clear`, a peer
+# that cannot be authenticated, a switchover with states and reason.
+# Control: before each, the log does not have it.
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../lib.sh"
+. "$here/node.sh"
+. "$here/topology.sh"
+. "$here/daemons.sh"
+. "$here/gateway.sh"
+trap 'lab_collect /results' EXIT
+
+# entries NODE FILTER: of the log, those that a jq filter selects
+entries() { ask "$1" ".entries[] | select($2) | .text" show log; }
+logged() { [ -n "$(entries "$1" "$2")" ]; }
+not_logged() { ! logged "$1" "$2"; }
+exits() { local want=$1 rc=0; shift; lab "$@" >/dev/null 2>&1 || rc=$?; [ "$rc" = "$want" ]; }
+followed() { grep -q "$1" "$LAB_DIR/SeGW-1/log/follow.out"; }
+
+up='.fields.reason == "child-up" and .tunnel == "tunnel-1" and (.fields.algorithms | startswith("ESP:AES_GCM_16_128"))
+	and (.fields.remote | startswith("10.10.10.1[")) and .fields.private_service == "2" and .fields.public_service == "1"'
+ike='.fields.reason == "ike-up" and .fields.remote_id == "10.10.10.1" and (.fields.algorithms | startswith("IKE:AES_CBC_128"))'
+failed='.fields.reason == "auth-failed" and .fields.level == "warning" and .fields.remote_id == "10.10.10.1"'
+CE=$LAB_DIR/CE-1/etc/swanctl/conf.d/tunnel-1.conf
+
+plan 20
+check "topology is up" topo_up
+check "the module loads" modprobe mcipsec
+check "keys" gateway_keys
+gateway_start SeGW-1 & one=$!
+gateway_start SeGW-2 & two=$!
+wait "$one"; wait "$two"
+charon_start CE-1
+check_wait "SeGW-1 master, SeGW-2 standby" 90 roles SeGW-1 master SeGW-2 standby
+spawn SeGW-1 follow mcipsec show log -f
+check "control: no set-up in the log" not_logged SeGW-1 '.fields.reason == "child-up"'
+check_wait "the tunnel is up" 60 ping_ce
+check_wait "the log has the CHILD_SA with tunnel, services, peer and algorithms" 20 logged SeGW-1 "$up"
+check "and the IKE_SA" logged SeGW-1 "$ike"
+check_wait "show log -f said it, too" 20 followed "tunnel tunnel-1: CHILD_SA tunnel-1{.* up: .*, service 2"
+
+check "clear is refused on the standby" exits 5 SeGW-2 mcipsec clear ipsec tunnel tunnel-1
+check "clear of an unknown tunnel" exits 4 SeGW-1 mcipsec clear ipsec tunnel nobody
+check "clear on the master" lab SeGW-1 mcipsec clear ipsec tunnel tunnel-1
+check_wait "the log has who ended it" 20 logged SeGW-1 '.fields.reason == "clear" and .tunnel == "tunnel-1"'
+check_wait "and that it ended" 20 logged SeGW-1 '.fields.reason == "ike-down"'
+
+check "control: no failed authentication in the log" not_logged SeGW-1 '.fields.reason == "auth-failed"'
+sed -i 's/"ALU"/"wrong"/' "$CE"
+lab CE-1 swanctl --load-creds --clear >/dev/null
+ping_ce >/dev/null 2>&1
+check_wait "a wrong secret is logged with the peer" 30 logged SeGW-1 "$failed"
+sed -i 's/"wrong"/"ALU"/' "$CE"
+lab CE-1 swanctl --load-creds --clear >/dev/null
+check_wait "with the right one the tunnel comes up" 60 ping_ce
+
+check_wait "protection status nominal on both" 60 nominal
+check "switchover" lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now
+check_wait "both logs have it with states and reason" 30 eval '
+	logged SeGW-1 '"'"'.event == "tMcPeerIPsecTnlGrpMasterStateChg" and .fields.old_state == "master" and .fields.new_state == "standby" and .fields.reason != ""'"'"' &&
+	logged SeGW-2 '"'"'.event == "tMcPeerIPsecTnlGrpMasterStateChg" and .fields.old_state == "standby" and .fields.new_state == "master" and .fields.reason != ""'"'"
+tap_end
