@@ -31,15 +31,6 @@ struct Where {
     std::string str() const { return line ? file + ":" + std::to_string(line) : file; }
 };
 
-// An IPv4 or IPv6 prefix, host bits zero.
-struct Prefix {
-    IpAddress address;
-    std::uint8_t length = 0;
-    auto operator<=>(const Prefix &) const = default;
-    static Expected<Prefix> parse(std::string_view text);   // "192.168.1.0/24"; without length: a host
-    std::string str() const;
-};
-
 // [system]
 struct SystemConfig {
     IpAddress address;                                      // MIMP, MCS and BFD source unless a peer has a source-address

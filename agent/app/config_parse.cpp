@@ -497,29 +497,6 @@ private:
 
 }  // namespace
 
-Expected<Prefix> Prefix::parse(std::string_view text)
-{
-    const auto slash = text.find('/');
-    auto a = IpAddress::parse(text.substr(0, slash));
-    if (!a || text.find('\0') != std::string_view::npos)
-        return fail(-EINVAL, "'" + std::string(text) + "' is not a prefix");
-    Prefix p{*a, static_cast<std::uint8_t>(a->size() * 8)};
-    if (slash != std::string_view::npos) {
-        const auto digits = text.substr(slash + 1);
-        unsigned length = 0;
-        const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-        if (ec != std::errc() || end != digits.data() + digits.size() || digits.empty() || length > a->size() * 8)
-            return fail(-EINVAL, "'" + std::string(text) + "' has no length 0.." + std::to_string(a->size() * 8));
-        p.length = static_cast<std::uint8_t>(length);
-    }
-    for (std::size_t bit = p.length; bit < a->size() * 8; bit++)
-        if (a->bytes[bit / 8] & (0x80 >> bit % 8))
-            return fail(-EINVAL, "'" + std::string(text) + "' has host bits set");
-    return p;
-}
-
-std::string Prefix::str() const { return address.str() + "/" + std::to_string(length); }
-
 Expected<Config> parse_config(const std::vector<ConfigText> &sources, const std::string &run_dir)
 {
     Config config;

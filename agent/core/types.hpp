@@ -61,6 +61,15 @@ struct IpAddress {
     std::string str() const;
 };
 
+// An IPv4 or IPv6 prefix, host bits zero.
+struct Prefix {
+    IpAddress address;
+    std::uint8_t length = 0;
+    auto operator<=>(const Prefix &) const = default;
+    static Expected<Prefix> parse(std::string_view text);       // "192.168.1.0/24"; without length: a host
+    std::string str() const;
+};
+
 // Lower-case hex, no separators; from_hex fails on odd length or other characters.
 std::string to_hex(ByteView bytes);
 Expected<Bytes> from_hex(std::string_view text);

@@ -215,26 +215,9 @@ Expected<GroupInfo> McipsecNl::group_get(GroupId id)
 
 Expected<std::vector<GroupInfo>> McipsecNl::group_dump()
 {
-    std::vector<GroupInfo> out;
-    Expected<void> r;
-    for (unsigned attempt = 0; attempt < 5; ++attempt) {
-        out.clear();
-        Expected<void> parsed;
-        start(message_, family_, MCIPSEC_CMD_GROUP_GET, NLM_F_DUMP);
-        r = socket_.call(message_, [&](const nlmsghdr *h) {
-            if (auto g = parse_group(genl_attrs(h)))
-                out.push_back(std::move(*g));
-            else
-                parsed = tl::unexpected(g.error());
-        });
-        if (r && !parsed)
-            return tl::unexpected(parsed.error());
-        if (r || r.error().code != -EINTR)
-            break;
-    }
-    if (!r)
-        return tl::unexpected(r.error());
-    return out;
+    return dump_all<GroupInfo>(
+        socket_, message_, [&] { start(message_, family_, MCIPSEC_CMD_GROUP_GET, NLM_F_DUMP); },
+        [](const nlmsghdr *h) { return parse_group(genl_attrs(h)); });
 }
 
 Expected<void> McipsecNl::state_set(const Cookie &cookie, std::span<const StateChange> changes)
@@ -439,23 +422,6 @@ Expected<ModuleEvent> McipsecEvents::wait(Duration timeout)
     const ModuleEvent e = queue_.front();
     queue_.erase(queue_.begin());
     return e;
-}
-
-Expected<LeaseClient> LeaseClient::open(const Cookie &cookie)
-{
-    auto s = NlSocket::open(NETLINK_GENERIC, 65536);
-    if (!s)
-        return tl::unexpected(s.error());
-    auto family = genl_resolve(*s, MCIPSEC_GENL_NAME);
-    if (!family)
-        return tl::unexpected(family.error());
-    return LeaseClient(std::move(*s), family->id, cookie);
-}
-
-Expected<void> LeaseClient::renew(std::uint32_t lease_id, Time expiry)
-{
-    build_lease(message_, family_, cookie_, lease_id, expiry);
-    return socket_.call(message_);
 }
 
 }  // namespace mcipsec::io

@@ -3,8 +3,8 @@
 // include/uapi/linux/mcipsec.h. Synchronous, for the agent and the command line.
 //
 // Three sockets, so that a lost event never breaks an answer and a dump never
-// delays a lease: McipsecNl (commands), McipsecEvents, LeaseClient.
-// Threading: one thread per object at a time; LeaseClient may live in another thread.
+// delays a lease: McipsecNl (commands), McipsecEvents.
+// Threading: one thread per object at a time.
 #pragma once
 
 #include <linux/mcipsec.h>
@@ -137,21 +137,6 @@ private:
     std::vector<ModuleEvent> queue_;
     std::uint64_t events_ = 0, overruns_ = 0, malformed_ = 0;
     EventSource source_;
-};
-
-// Renews leases from whatever thread owns it, on a socket of its own.
-class LeaseClient {
-public:
-    static Expected<LeaseClient> open(const Cookie &cookie);
-    Expected<void> renew(std::uint32_t lease_id, Time expiry);
-
-private:
-    LeaseClient(NlSocket s, std::uint16_t family, const Cookie &cookie)
-        : socket_(std::move(s)), family_(family), cookie_(cookie), message_(256) {}
-    NlSocket socket_;
-    std::uint16_t family_;
-    Cookie cookie_;
-    NlMessage message_;
 };
 
 // For tests and the fuzzer.

@@ -12,6 +12,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "core/types.hpp"
 #include "io/unique_fd.hpp"
@@ -77,6 +79,33 @@ private:
     WipedBuffer buffer_;
     std::uint64_t calls_ = 0, errors_ = 0;
 };
+
+// The answers of a dump, taken from the start again when it changed under way (at
+// most five times). begin() builds the request in m; parse() gives an
+// Expected<T>, or Expected<std::optional<T>> where some messages do not count.
+template <typename T, typename Begin, typename Parse>
+Expected<std::vector<T>> dump_all(NlSocket &s, NlMessage &m, Begin begin, Parse parse)
+{
+    std::vector<T> out;
+    Expected<void> r, parsed;
+    for (unsigned attempt = 0; attempt < 5; ++attempt) {
+        out.clear();
+        parsed = {};
+        begin();
+        r = s.call(m, [&](const nlmsghdr *h) {
+            Expected<std::optional<T>> one = parse(h);
+            if (!one)
+                parsed = tl::unexpected(one.error());
+            else if (*one)
+                out.push_back(std::move(**one));
+        });
+        if (r || r.error().code != -EINTR)
+            break;
+    }
+    if (!r || !parsed)
+        return tl::unexpected(r ? parsed.error() : r.error());
+    return out;
+}
 
 // Attributes of a message or nest into table[type]; entries beyond are skipped.
 Expected<void> parse_attrs(ByteView attrs, std::span<const nlattr *> table);

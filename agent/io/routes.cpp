@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 
 #include "io/address.hpp"
 
@@ -48,32 +47,6 @@ std::string text_of(const ByteView v)
 }
 
 }  // namespace
-
-Expected<Prefix> Prefix::parse(std::string_view text)
-{
-    const auto slash = text.find('/');
-    auto address = IpAddress::parse(text.substr(0, slash));
-    if (!address)
-        return tl::unexpected(address.error());
-    Prefix p{*address, static_cast<std::uint8_t>(address->size() * 8)};
-    if (slash != std::string_view::npos) {
-        const auto digits = text.substr(slash + 1);
-        unsigned length = 0;
-        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-        if (error != std::errc{} || end != digits.data() + digits.size() || digits.empty() || length > address->size() * 8)
-            return fail(-EINVAL, "prefix " + std::string(text) + ": length must be 0.." + std::to_string(address->size() * 8));
-        p.length = static_cast<std::uint8_t>(length);
-    }
-    for (unsigned bit = p.length; bit < p.address.size() * 8; ++bit)
-        if (p.address.bytes[bit / 8] & (0x80u >> (bit % 8)))
-            return fail(-EINVAL, "prefix " + std::string(text) + ": bits behind the prefix must be 0");
-    return p;
-}
-
-std::string Prefix::str() const
-{
-    return address.str() + "/" + std::to_string(length);
-}
 
 Expected<Routes> Routes::open()
 {
@@ -166,27 +139,24 @@ Expected<std::vector<Route>> Routes::dump_own()
     std::vector<Route> out;
     for (const int family : {AF_INET, AF_INET6}) {
         for (const std::uint8_t protocol : kOwn) {
-            const std::size_t before = out.size();
-            Expected<void> r;
-            for (unsigned attempt = 0; attempt < 5; ++attempt) {
-                out.resize(before);
-                // The kernel filters (strict check), so that a full BGP table costs no copying.
-                message_.start(RTM_GETROUTE, NLM_F_DUMP);
-                auto *rt = static_cast<rtmsg *>(message_.extra(sizeof(rtmsg)));
-                rt->rtm_family = static_cast<std::uint8_t>(family);
-                rt->rtm_protocol = protocol;
-                r = socket_.call(message_, [&](const nlmsghdr *h) {
+            // The kernel filters (strict check), so that a full BGP table costs no copying.
+            auto part = dump_all<Route>(
+                socket_, message_,
+                [&] {
+                    message_.start(RTM_GETROUTE, NLM_F_DUMP);
+                    auto *rt = static_cast<rtmsg *>(message_.extra(sizeof(rtmsg)));
+                    rt->rtm_family = static_cast<std::uint8_t>(family);
+                    rt->rtm_protocol = protocol;
+                },
+                [&](const nlmsghdr *h) -> Expected<std::optional<Route>> {
                     auto route = h->nlmsg_type == RTM_NEWROUTE ? parse_route(payload(h)) : std::nullopt;
-                    if (route && route->protocol == protocol)
-                        out.push_back(*route);
+                    return route && route->protocol == protocol ? route : std::nullopt;
                 });
-                if (r || r.error().code != -EINTR)
-                    break;
-            }
-            // ENOENT: no table of that family yet.
-            if (!r && r.error().code != -ENOENT) {
+            if (part) {
+                out.insert(out.end(), part->begin(), part->end());
+            } else if (part.error().code != -ENOENT) {      // ENOENT: no table of that family yet
                 ++errors_;
-                return tl::unexpected(r.error());
+                return tl::unexpected(part.error());
             }
         }
     }
@@ -242,26 +212,8 @@ Expected<Links> Links::open()
 
 Expected<std::vector<Link>> Links::dump()
 {
-    std::vector<Link> out;
-    Expected<void> r;
-    for (unsigned attempt = 0; attempt < 5; ++attempt) {
-        out.clear();
-        Expected<void> parsed;
-        ask_links(message_, NLM_F_DUMP);
-        r = socket_.call(message_, [&](const nlmsghdr *h) {
-            if (auto l = parse_link(payload(h)))
-                out.push_back(std::move(*l));
-            else
-                parsed = tl::unexpected(l.error());
-        });
-        if (r && !parsed)
-            return tl::unexpected(parsed.error());
-        if (r || r.error().code != -EINTR)
-            break;
-    }
-    if (!r)
-        return tl::unexpected(r.error());
-    return out;
+    return dump_all<Link>(
+        socket_, message_, [&] { ask_links(message_, NLM_F_DUMP); }, [](const nlmsghdr *h) { return parse_link(payload(h)); });
 }
 
 Expected<Link> Links::by_name(const std::string &name)

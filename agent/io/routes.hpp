@@ -27,14 +27,6 @@ enum RouteProtocol : std::uint8_t {
 };
 constexpr bool is_own_protocol(std::uint8_t p) { return (p >= 201 && p <= 204) || (p >= 211 && p <= 214); }
 
-struct Prefix {
-    IpAddress address;
-    std::uint8_t length = 0;
-    auto operator<=>(const Prefix &) const = default;
-    static Expected<Prefix> parse(std::string_view text);   // address[/length]; host bits must be 0
-    std::string str() const;
-};
-
 struct Route {
     Prefix destination;
     std::uint32_t table = 254;          // main
