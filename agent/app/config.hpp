@@ -50,7 +50,7 @@ struct MdaConfig {
     std::string track_script;                               // exit 0: up; run without a shell
     std::vector<std::uint32_t> cpus;                        // all must be online
     Duration interval = 500ms;                              // between two checks
-    Duration timeout = 3s;                                  // charon or the script silent so long: down
+    Duration timeout = 10s;                                 // charon or the script silent so long: down; a burst of new tunnels is no failure
 };
 
 // [isa.tunnel-group.N.rekey]: the paced CHILD_SA rekey after a takeover
