@@ -15,7 +15,7 @@ namespace mcipsec::app {
 
 namespace {
 
-constexpr Duration kErrorInterval = 5s; // between two looks at the kernel's error counters
+constexpr Duration kErrorInterval = 30s;    // between two looks at the kernel's error counters: a stranger's packets must not fill the log
 constexpr Duration kHeldAlarm = 10s;    // notReady after an output commit that ran out
 
 std::string state_reason(const mimp::SetState &s)

@@ -46,7 +46,6 @@ constexpr Meaning kMeanings[] = {
     {"XfrmOutStateProtoError", "outbound packets failed encryption"},
     {"XfrmOutStateSeqError", "outbound packets had no sequence number left"},
     {"XfrmOutStateExpired", "outbound packets for an expired SA"},
-    {"XfrmOutBundleGenError", "outbound packets found no usable SA"},
 };
 
 }  // namespace
