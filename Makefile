@@ -124,7 +124,7 @@ check-long: check-matrix
 ## check-matrix  kernel and demo tests on the 6.1 and 6.12 kernels
 check-matrix:
 	@for k in 6.1 6.12; do $(MAKE) kmod KERNEL=$$k; done
-	@MCIPSEC_LONG=1 MCIPSEC_KERNELS="6.1 6.12" $(MAKE) check
+	@MCIPSEC_KERNELS="6.1 6.12" $(MAKE) check
 
 # ---- more ------------------------------------------------------------------------------
 ## lab-shell     a shell in the running topology: `lab CE-1 ping -I vprn2 192.168.2.1`

@@ -3,7 +3,8 @@
 charon, hands them to another one and acknowledges them.
 
 Runs in the guest's own namespaces; a node's socket is reached by its first
-process, commands run in a node with `lab`.
+process, commands run in a node with lab(). What is asked often is asked over
+the socket: starting a program takes a second on a busy emulated machine.
 """
 import os
 import queue
@@ -11,10 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import vici
 
-LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab", "lab")
 GATEWAY, PEER, PREFIX = "10.0.0.1", "10.0.0.9", "/24"
 PRIVATE, REMOTE = "10.2.0.1", "10.1.0.1"
 GROUP = 1
@@ -23,16 +24,28 @@ GROUP = 1
 SLOW = int(os.environ.get("SLOW", "6"))
 
 
+# before the names of the tests, where a script runs several drivers
+PART = os.environ.get("PART", "")
+
+
 class Tap:
     def __init__(self):
         self.count = self.failed = 0
         self.start = time.monotonic()
+        sys.excepthook = self.broken
+
+    def broken(self, kind, value, trace):
+        """An exception is a failed test, too."""
+        traceback.print_exception(kind, value, trace)
+        self.check(False, "the driver ended early", repr(value))
+        self.end()
 
     def check(self, ok, name, detail=""):
         self.count += 1
         self.failed += not ok
         now = time.monotonic()
-        print("%s %d - %s (%.1f s)" % ("ok" if ok else "not ok", self.count, name, now - self.start))
+        print("%s %d - %s%s (%.1f s)" % ("ok" if ok else "not ok", self.count, PART and PART + ": ", name,
+                                         now - self.start))
         self.start = now
         if not ok and detail != "":
             print("# %s" % (detail,))
@@ -49,8 +62,17 @@ class Tap:
         os._exit(1 if self.failed or not self.count else 0)
 
 
+def node_pid(node):
+    with open("/lab/%s/pid" % node) as pid:
+        return pid.read().strip()
+
+
+def inside(node, *command):
+    return ["nsenter", "-t", node_pid(node), "-n", "-m", "-p", "-u", "--", *command]
+
+
 def lab(node, *command, check=True, timeout=300):
-    result = subprocess.run([LAB, node, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    result = subprocess.run(inside(node, *command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             timeout=timeout, universal_newlines=True)
     if check and result.returncode:
         raise RuntimeError("%s: %s: %s" % (node, " ".join(command), result.stdout))
@@ -67,6 +89,28 @@ def wait_for(condition, seconds=30):
         time.sleep(0.05)
 
 
+def vici_path(node):
+    return "/proc/%s/root/run/charon.vici" % node_pid(node)
+
+
+def flatten(message):
+    return " ".join("%s {%s}" % (key, flatten(value)) if isinstance(value, dict) else
+                    "%s=%s" % (key, value) for key, value in message.items())
+
+
+def list_sas(node):
+    """IKE_SAs of a node's charon, one dictionary each."""
+    client = vici.Client(vici_path(node), ["list-sa"])
+    client.request("list-sas")
+    client.close()
+    found = []
+    while True:
+        name, event = client.events.get(timeout=client.timeout)
+        if name is None:
+            return found
+        found += [dict(sa, name=key) for key, sa in event.items()]
+
+
 class Gateway:
     """A charon with the plugin, seen through its socket."""
 
@@ -80,8 +124,7 @@ class Gateway:
         self.connect()
 
     def connect(self):
-        with open("/lab/%s/pid" % self.name) as pid:
-            self.path = "/proc/%s/root/run/charon.vici" % pid.read().strip()
+        self.path = vici_path(self.name)
         self.cmd = vici.Client(self.path)
         self.ack_cmd = vici.Client(self.path)
         self.listen()
@@ -159,8 +202,8 @@ class Gateway:
         return int(self.status()[1][name])
 
     def sas(self):
-        """IKE_SAs as swanctl sees them."""
-        return lab(self.name, "swanctl", "--list-sas", "--raw", check=False)
+        """IKE_SAs as text."""
+        return sas(self.name)
 
     def kernel_spis(self):
         out = lab(self.name, "ip", "xfrm", "state")
@@ -173,9 +216,9 @@ class Capture:
     def __init__(self, node, expression):
         self.node = node
         self.file = "/lab/%s/log/capture-%d.pcap" % (node, time.monotonic_ns())
-        self.proc = subprocess.Popen([LAB, node, "tcpdump", "-n", "-U", "--immediate-mode", "-i", "eth0",
-                                      "-Q", "out", "-w", self.file,
-                                      "(%s) and src host %s" % (expression, GATEWAY)],
+        self.proc = subprocess.Popen(inside(node, "tcpdump", "-n", "-U", "--immediate-mode", "-i", "eth0",
+                                            "-Q", "out", "-w", self.file,
+                                            "(%s) and src host %s" % (expression, GATEWAY)),
                                      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True)
         for line in self.proc.stderr:
             if "listening on" in line:
@@ -210,9 +253,12 @@ def peer_spis():
     return sorted(line.split("spi ")[1].split()[0] for line in out.splitlines() if "spi " in line)
 
 
+def sas(node):
+    return " ".join("%s {%s}" % (sa["name"], flatten(sa)) for sa in list_sas(node))
+
+
 def peer_ike_spis():
-    out = lab("peer", "swanctl", "--list-sas", "--raw")
-    return [part.split()[0] for part in out.split("initiator-spi=")[1:]]
+    return [sa["initiator-spi"] for sa in list_sas("peer")]
 
 
 def initiate(node="peer", timeout=120):
@@ -221,7 +267,7 @@ def initiate(node="peer", timeout=120):
 
 def start(node, *command):
     """A command in a node that runs on; wait() for it."""
-    return subprocess.Popen([LAB, node, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(inside(node, *command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def forget(*nodes):
@@ -229,7 +275,7 @@ def forget(*nodes):
     for node in nodes:
         def gone(node=node):
             lab(node, "swanctl", "--terminate", "--ike", "tunnel", "--force", "--timeout", "1", check=False)
-            return "tunnel" not in lab(node, "swanctl", "--list-sas")
+            return not list_sas(node)
         wait_for(gone)
 
 
@@ -245,3 +291,20 @@ def deafen(on):
     lab("peer", "ip", "neigh", "del", GATEWAY, "dev", "eth0", check=False)
     if on:
         lab("peer", "ip", "neigh", "add", GATEWAY, "lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", "eth0")
+
+
+def stay(node, other, commit="yes"):
+    """After a takeover: the old one follows the new one, and loses what is gone."""
+    other.group(state="passive", commit="no")
+    other.sink = None
+    for gateway in node, other:
+        with gateway.lock:
+            gateway.entries.clear()
+        count = int(gateway.cmd.call("mcipsec-snapshot", {"group": GROUP})["count"])
+        wait_for(lambda: len(gateway.entries) >= count)
+    for key, record in list(other.entries.items()):
+        if key not in node.entries:
+            other.apply(dict(record, op="delete"))
+    node.replicate_to(other)
+    node.auto_ack = True
+    node.group(commit=commit)

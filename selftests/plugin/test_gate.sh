@@ -1,14 +1,37 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# test_gate.sh - nothing leaves before the agent spoke, nothing from a passive
-# group, and with output commit nothing before the standby has it; wrong
-# commands change nothing; a stopping charon leaves without a DELETE.
+# test_gate.sh - the plugin loads into the charon it was built for, and refuses
+# any other with a message that says why; charon itself goes on. Nothing leaves
+# before the agent spoke, nothing from a passive group, and with output commit
+# nothing before the standby has it; wrong commands change nothing; a stopping
+# charon leaves without a DELETE.
 
 . "$(dirname "$0")/common.sh"
 
+plugin=/usr/lib/ipsec/plugins/libstrongswan-mcipsec.so
+log() { cat "$LAB_DIR/$1/log/charon.log"; }
+
 plugin_up || exit 1
-for node in peer A B; do
-	charon_start "$node" || exit 1
-done
-plugin_test gate.py
+check "charon starts with the plugin" plugin_fresh A
+check "it says that its gate is closed" eval 'log A | grep -q "mcipsec: version .*, sending gate closed"'
+check "its commands are there" python3 "$plugin_here/ask.py" A mcipsec-version
+
+# the same plugin, as if it had been built for another version
+cp "$plugin" /tmp/plugin.so
+python3 - "$plugin" <<-'END'
+	import os, sys
+	data = open(sys.argv[1], "rb").read()
+	assert b"\x005.9.8\x00" in data
+	os.unlink(sys.argv[1])
+	open(sys.argv[1], "wb").write(data.replace(b"\x005.9.8\x00", b"\x005.9.7\x00"))
+END
+check "charon starts with a plugin of another version" plugin_fresh B
+check "the plugin is not loaded, and says why" eval \
+	'log B | grep -q "mcipsec: not loaded, this charon is strongSwan 5.9.8, but the plugin is built for strongSwan 5.9.7"'
+check_not "its commands are not there" python3 "$plugin_here/ask.py" B mcipsec-version
+cp /tmp/plugin.so "$plugin"
+[ "$tap_failed" -eq 0 ] || plugin_status=1
+
+plugin_part gate gate.py
+plugin_end

@@ -9,7 +9,7 @@
 #            */test_*.sh, lab/plain.sh, demo.sh; all speak TAP
 #
 # usage: check.sh [PATTERN]       only what matches the (shell) pattern
-# Environment: MCIPSEC_KERNELS="6.1 6.12", MCIPSEC_LONG=1 (also plugin/test_*.sh), EXPECT_ALL_FEATURES=1
+# Environment: MCIPSEC_KERNELS="6.1 6.12", EXPECT_ALL_FEATURES=1
 
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
@@ -155,10 +155,9 @@ for kernel in $kernels; do
 		[[ $script != kmod/test_*.sh || ! " ${seen:-} " == *" $script:$kernel "* ]] || continue
 		seen="${seen:-} $script:$kernel"
 		matches "$script" || continue
-		# Long ones: `make check-long`, or by name: check.sh 'plugin/*'.
-		[[ $script != plugin/* || -n ${MCIPSEC_LONG:-} || $pattern != '*' ]] || continue
 		case $script in
 		demo.sh) guest "$script" "$kernel" 700 "selftests/$script" --tap ;;
+		plugin/*) guest "$script" "$kernel" 600 "selftests/$script" ;;
 		*) guest "$script" "$kernel" 420 "selftests/$script" ;;
 		esac
 	done
