@@ -9,6 +9,7 @@
  */
 
 #include "mcipsec_group.h"
+#include "mcipsec_midsync.h"
 #include "mcipsec_record.h"
 #include "mcipsec_resend.h"
 
@@ -26,6 +27,9 @@ ENUM(mcipsec_rekey_result_names, MCIPSEC_REKEY_QUEUED, MCIPSEC_REKEY_PASSIVE,
 
 /** Timers that ran out while passive fire within these seconds */
 #define OVERDUE_SPREAD		10
+
+/** Peers that are asked for their message ids in any case: one each, ms */
+#define ASK_INTERVAL		5
 
 /** As charon does for an IKE_SA whose peer does not delete it after a rekey */
 #define REKEYED_TIMEOUT		90
@@ -232,6 +236,36 @@ static void take_up_one(private_mcipsec_group_t *this,
 }
 
 /**
+ * Ask the peers for their message ids where that is wanted in any case, one
+ * after the other; not where a request is under way
+ */
+static void ask_all(private_mcipsec_group_t *this, uint32_t id)
+{
+	mcipsec_group_entry_t *group;
+	mcipsec_ike_entry_t *entry;
+	enumerator_t *enumerator;
+	uint32_t ms = 0;
+
+	this->table->lock->lock(this->table->lock);
+	group = this->table->get_group(this->table, id, FALSE);
+	if (group && group->sync == MCIPSEC_SYNC_ALWAYS)
+	{
+		enumerator = this->table->create_ike_enumerator(this->table);
+		while (enumerator->enumerate(enumerator, &entry))
+		{
+			if (entry->group == id && entry->doubt_out &&
+				!entry->request_imported)
+			{
+				mcipsec_midsync_start(entry->key, ms);
+				ms += ASK_INTERVAL;
+			}
+		}
+		enumerator->destroy(enumerator);
+	}
+	this->table->lock->unlock(this->table->lock);
+}
+
+/**
  * Is an IKE_SA in a state that outlives the loss of mastership?
  */
 static bool survives(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
@@ -348,6 +382,7 @@ static void hand_over_one(private_mcipsec_group_t *this, ike_sa_id_t *id)
 		entry->request_imported = entry->request != NULL &&
 					entry->request_mid == ike_sa->get_message_id(ike_sa, TRUE);
 		disown(this, ike_sa, entry);
+		mcipsec_midsync_forget(entry);
 	}
 	this->table->lock->unlock(this->table->lock);
 
@@ -431,6 +466,7 @@ METHOD(mcipsec_group_t, set_state, void,
 			take_up_one(this, key);
 		}
 		array_destroy(keys);
+		ask_all(this, id);
 	}
 	else
 	{

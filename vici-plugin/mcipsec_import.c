@@ -5,8 +5,8 @@
 
 #include "mcipsec_import.h"
 #include "mcipsec_import_child.h"
-
-#include <sa/ikev2/keymat_v2.h>
+#include "mcipsec_keys.h"
+#include "mcipsec_midsync.h"
 
 ENUM(mcipsec_import_result_names, MCIPSEC_INSTALLED, MCIPSEC_FAILED,
 	"installed",
@@ -16,7 +16,6 @@ ENUM(mcipsec_import_result_names, MCIPSEC_INSTALLED, MCIPSEC_FAILED,
 );
 
 typedef struct private_mcipsec_import_t private_mcipsec_import_t;
-typedef struct secret_exchange_t secret_exchange_t;
 
 /**
  * Private data of the importer.
@@ -33,49 +32,6 @@ struct private_mcipsec_import_t {
 	 */
 	mcipsec_table_t *table;
 };
-
-/**
- * A key exchange that is over: it only hands out its result
- */
-struct secret_exchange_t {
-
-	/**
-	 * Implements key_exchange_t.
-	 */
-	key_exchange_t public;
-
-	/**
-	 * The shared secret, not owned
-	 */
-	chunk_t secret;
-};
-
-METHOD(key_exchange_t, get_shared_secret, bool,
-	secret_exchange_t *this, chunk_t *secret)
-{
-	*secret = chunk_clone(this->secret);
-	return TRUE;
-}
-
-METHOD(key_exchange_t, exchange_destroy, void,
-	secret_exchange_t *this)
-{
-	free(this);
-}
-
-static key_exchange_t *secret_exchange_create(chunk_t secret)
-{
-	secret_exchange_t *this;
-
-	INIT(this,
-		.public = {
-			.get_shared_secret = _get_shared_secret,
-			.destroy = _exchange_destroy,
-		},
-		.secret = secret,
-	);
-	return &this->public;
-}
 
 static chunk_t chunk(mcipsec_bytes_t bytes)
 {
@@ -134,20 +90,19 @@ static proposal_t *create_proposal(mcipsec_ike_record_t *record)
  */
 static bool derive_keys(ike_sa_t *ike_sa, mcipsec_ike_record_t *record)
 {
-	key_exchange_t *exchange;
+	mcipsec_keys_t keys = {
+		.secret = chunk(record->secret),
+		.nonce_i = chunk(record->nonce_i),
+		.nonce_r = chunk(record->nonce_r),
+		.old_prf = record->rekeyed ? record->old_prf : PRF_UNDEFINED,
+		.old_skd = record->rekeyed ? chunk(record->old_skd) : chunk_empty,
+	};
 	proposal_t *proposal;
-	keymat_v2_t *keymat;
 	bool ok;
 
 	proposal = create_proposal(record);
-	exchange = secret_exchange_create(chunk(record->secret));
-	keymat = (keymat_v2_t*)ike_sa->get_keymat(ike_sa);
-	ok = keymat->derive_ike_keys(keymat, proposal, exchange,
-				chunk(record->nonce_i), chunk(record->nonce_r),
-				ike_sa->get_id(ike_sa),
-				record->rekeyed ? record->old_prf : PRF_UNDEFINED,
-				record->rekeyed ? chunk(record->old_skd) : chunk_empty);
-	exchange->destroy(exchange);
+	ok = mcipsec_keys_into(ike_sa->get_keymat(ike_sa), proposal,
+						   ike_sa->get_id(ike_sa), &keys);
 	if (ok)
 	{
 		ike_sa->set_proposal(ike_sa, proposal);
@@ -397,6 +352,7 @@ static void remember(mcipsec_ike_entry_t *entry,
 	entry->request_proto = record->request_proto;
 	entry->request_spi = record->request_spi;
 	entry->request_imported = record->request.count > 0;
+	mcipsec_midsync_forget(entry);
 }
 
 METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,

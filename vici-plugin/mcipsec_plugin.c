@@ -16,6 +16,7 @@
 #include "mcipsec_group.h"
 #include "mcipsec_import.h"
 #include "mcipsec_log.h"
+#include "mcipsec_midsync.h"
 #include "mcipsec_resend.h"
 #include "mcipsec_retransmit.h"
 #include "mcipsec_running.h"
@@ -47,6 +48,7 @@ struct private_mcipsec_plugin_t {
 	mcipsec_import_t *import;
 	mcipsec_retransmit_t *retransmit;
 	mcipsec_resend_t *resend;
+	mcipsec_midsync_t *midsync;
 	mcipsec_log_t *log;
 	mcipsec_group_t *group;
 	mcipsec_vici_t *vici;
@@ -125,6 +127,11 @@ static void stop(private_mcipsec_plugin_t *this)
 		charon->bus->remove_listener(charon->bus, &this->log->listener);
 		this->log->destroy(this->log);
 	}
+	if (this->midsync)
+	{
+		charon->bus->remove_listener(charon->bus, &this->midsync->listener);
+		this->midsync->destroy(this->midsync);
+	}
 	if (this->resend)
 	{
 		charon->bus->remove_listener(charon->bus, &this->resend->listener);
@@ -179,6 +186,8 @@ static bool start(private_mcipsec_plugin_t *this, vici_dispatcher_t *dispatcher)
 	charon->bus->add_listener(charon->bus, &this->retransmit->listener);
 	this->resend = mcipsec_resend_create(this->table, this->announce);
 	charon->bus->add_listener(charon->bus, &this->resend->listener);
+	this->midsync = mcipsec_midsync_create(this->table, this->announce);
+	charon->bus->add_listener(charon->bus, &this->midsync->listener);
 	this->log = mcipsec_log_create(this->table, this->event);
 	charon->bus->add_listener(charon->bus, &this->log->listener);
 	this->vici = mcipsec_vici_create(dispatcher, this->table, this->event,

@@ -2,35 +2,25 @@
 /*
  * mcipsec_resend: see mcipsec_resend.h.
  *
- * charon's task manager does not know of the exchange. It initiates nothing
- * while its active queue holds a task that no exchange belongs to: that is the
- * placeholder below. It gets there by the way of an ordinary task whose message
- * is then withdrawn, which charon supports. The answer is parsed by charon (the
- * message id is the expected one) and withdrawn in the hook for plain messages,
- * so no task sees it; a job does the rest, as a hook may not.
+ * charon's task manager does not know of the exchange; a placeholder keeps it
+ * from initiating another one. The answer is parsed by charon (the message id is
+ * the expected one) and withdrawn in the hook for plain messages, so no task
+ * sees it; a job does the rest, as a hook may not.
  */
 
 #include "mcipsec_resend.h"
+#include "mcipsec_midsync.h"
 #include "mcipsec_record.h"
 #include "mcipsec_retransmit.h"
-
-#include <math.h>
+#include "mcipsec_task.h"
 
 #include <encoding/payloads/delete_payload.h>
 #include <processing/jobs/callback_job.h>
-#include <sa/task.h>
-
-/** What charon uses if nothing is configured */
-#define TRIES		5
-#define TIMEOUT		4.0
-#define BASE		1.8
 
 /** Most CHILD_SAs that the answer to one DELETE names */
 #define DELETES_MAX	16
 
 typedef struct private_mcipsec_resend_t private_mcipsec_resend_t;
-typedef struct placeholder_t placeholder_t;
-typedef struct spi_delete_t spi_delete_t;
 typedef struct answer_t answer_t;
 typedef struct repeat_t repeat_t;
 
@@ -61,34 +51,6 @@ struct private_mcipsec_resend_t {
 static private_mcipsec_resend_t *resend;
 
 /**
- * Keeps charon from initiating while the answer is missing
- */
-struct placeholder_t {
-
-	/**
-	 * Implements task_t.
-	 */
-	task_t task;
-};
-
-/**
- * Deletes a CHILD_SA that exists at the peer only
- */
-struct spi_delete_t {
-
-	/**
-	 * Implements task_t.
-	 */
-	task_t task;
-
-	/**
-	 * Our inbound SPI
-	 */
-	protocol_id_t protocol;
-	uint32_t spi;
-};
-
-/**
  * What an answer said, for the job
  */
 struct answer_t {
@@ -115,150 +77,9 @@ struct repeat_t {
 	u_int tries;
 };
 
-METHOD(task_t, placeholder_build, status_t,
-	placeholder_t *this, message_t *message)
-{
-	/* withdraw the message, but stay active */
-	message->set_exchange_type(message, EXCHANGE_TYPE_UNDEFINED);
-	return NEED_MORE;
-}
-
-METHOD(task_t, placeholder_process, status_t,
-	placeholder_t *this, message_t *message)
-{
-	return NEED_MORE;
-}
-
-METHOD(task_t, placeholder_type, task_type_t,
-	placeholder_t *this)
-{
-	/* activated early in an established IKE_SA, never reinitiated */
-	return TASK_IKE_REDIRECT;
-}
-
-METHOD(task_t, task_migrate, void,
-	task_t *this, ike_sa_t *ike_sa)
-{
-}
-
-METHOD(task_t, placeholder_destroy, void,
-	placeholder_t *this)
-{
-	free(this);
-}
-
-static task_t *placeholder_create()
-{
-	placeholder_t *this;
-
-	INIT(this,
-		.task = {
-			.build = _placeholder_build,
-			.process = _placeholder_process,
-			.get_type = _placeholder_type,
-			.migrate = _task_migrate,
-			.destroy = _placeholder_destroy,
-		},
-	);
-	return &this->task;
-}
-
-METHOD(task_t, spi_delete_build, status_t,
-	spi_delete_t *this, message_t *message)
-{
-	delete_payload_t *payload;
-
-	payload = delete_payload_create(PLV2_DELETE, this->protocol);
-	payload->add_spi(payload, this->spi);
-	message->add_payload(message, (payload_t*)payload);
-	return NEED_MORE;
-}
-
-METHOD(task_t, spi_delete_process, status_t,
-	spi_delete_t *this, message_t *message)
-{
-	return SUCCESS;
-}
-
-METHOD(task_t, spi_delete_type, task_type_t,
-	spi_delete_t *this)
-{
-	return TASK_CHILD_DELETE;
-}
-
-METHOD(task_t, spi_delete_destroy, void,
-	spi_delete_t *this)
-{
-	free(this);
-}
-
-static task_t *spi_delete_create(protocol_id_t protocol, uint32_t spi)
-{
-	spi_delete_t *this;
-
-	INIT(this,
-		.task = {
-			.build = _spi_delete_build,
-			.process = _spi_delete_process,
-			.get_type = _spi_delete_type,
-			.migrate = _task_migrate,
-			.destroy = _spi_delete_destroy,
-		},
-		.protocol = protocol,
-		.spi = spi,
-	);
-	return &this->task;
-}
-
-/**
- * Find the placeholder of an IKE_SA, optionally take it out
- */
-static bool find_placeholder(ike_sa_t *ike_sa, bool remove)
-{
-	enumerator_t *enumerator;
-	bool found = FALSE;
-	task_t *task;
-
-	enumerator = ike_sa->create_task_enumerator(ike_sa, TASK_QUEUE_ACTIVE);
-	while (enumerator->enumerate(enumerator, &task))
-	{
-		if (task->destroy == (void*)_placeholder_destroy)
-		{
-			found = TRUE;
-			if (remove)
-			{
-				ike_sa->remove_task(ike_sa, enumerator);
-				task->destroy(task);
-			}
-			break;
-		}
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
 bool mcipsec_resend_pending(ike_sa_t *ike_sa)
 {
-	return find_placeholder(ike_sa, FALSE);
-}
-
-/**
- * Milliseconds until a try is repeated, 0 if it was the last one
- */
-static uint32_t interval(u_int tries)
-{
-	double timeout, base;
-
-	if (tries > lib->settings->get_int(lib->settings, "%s.retransmit_tries",
-									   TRIES, lib->ns))
-	{
-		return 0;
-	}
-	timeout = lib->settings->get_double(lib->settings, "%s.retransmit_timeout",
-										TIMEOUT, lib->ns);
-	base = lib->settings->get_double(lib->settings, "%s.retransmit_base",
-									 BASE, lib->ns);
-	return timeout * 1000.0 * pow(base, tries);
+	return mcipsec_placeholder_find(ike_sa, MCIPSEC_WAIT_REQUEST, FALSE);
 }
 
 static job_requeue_t repeat_job(repeat_t *repeat);
@@ -271,7 +92,7 @@ static job_requeue_t repeat_job(repeat_t *repeat);
 static bool send_once(mcipsec_table_t *table, ike_sa_t *ike_sa,
 					  mcipsec_ike_entry_t *entry, u_int tries)
 {
-	uint32_t ms = interval(tries);
+	uint32_t ms = mcipsec_retransmit_interval(tries);
 	repeat_t *repeat;
 
 	if (!ms)
@@ -312,7 +133,7 @@ static job_requeue_t repeat_job(repeat_t *repeat)
 	{
 		return JOB_REQUEUE_NONE;
 	}
-	if (find_placeholder(ike_sa, FALSE))
+	if (mcipsec_placeholder_find(ike_sa, MCIPSEC_WAIT_REQUEST, FALSE))
 	{
 		resend->table->lock->lock(resend->table->lock);
 		entry = resend->table->get_ike(resend->table, repeat->key, FALSE);
@@ -320,6 +141,10 @@ static job_requeue_t repeat_job(repeat_t *repeat)
 			entry->request_mid == repeat->mid)
 		{
 			give_up = !send_once(resend->table, ike_sa, entry, repeat->tries);
+			if (repeat->tries == MCIPSEC_DOUBT_AFTER && entry->doubt_out)
+			{	/* perhaps the peer expects another message id */
+				mcipsec_midsync_doubt(entry);
+			}
 		}
 		resend->table->lock->unlock(resend->table->lock);
 	}
@@ -351,12 +176,12 @@ status_t mcipsec_resend_request(mcipsec_table_t *table, ike_sa_t *ike_sa)
 			  entry->request_mid == ike_sa->get_message_id(ike_sa, TRUE) &&
 			  ike_sa->get_state(ike_sa) == IKE_ESTABLISHED;
 	table->lock->unlock(table->lock);
-	if (!pending || find_placeholder(ike_sa, FALSE))
+	if (!pending || mcipsec_placeholder_find(ike_sa, MCIPSEC_WAIT_REQUEST, FALSE))
 	{
 		return SUCCESS;
 	}
 
-	ike_sa->queue_task(ike_sa, placeholder_create());
+	ike_sa->queue_task(ike_sa, mcipsec_placeholder_create(MCIPSEC_WAIT_REQUEST));
 	if (ike_sa->initiate(ike_sa, NULL, NULL) == DESTROY_ME)
 	{
 		return DESTROY_ME;
@@ -393,7 +218,7 @@ static job_requeue_t answer_job(answer_t *answer)
 	{
 		return JOB_REQUEUE_NONE;
 	}
-	if (!find_placeholder(ike_sa, TRUE))
+	if (!mcipsec_placeholder_find(ike_sa, MCIPSEC_WAIT_REQUEST, TRUE))
 	{
 		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
 		return JOB_REQUEUE_NONE;
@@ -435,7 +260,7 @@ static job_requeue_t answer_job(answer_t *answer)
 	{
 		DBG1(DBG_IKE, "deleting CHILD_SA with SPI %.8x that the other chassis "
 			 "could not finish", ntohl(spi));
-		ike_sa->queue_task(ike_sa, spi_delete_create(protocol, spi));
+		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(protocol, spi));
 	}
 	if (ike_sa->initiate(ike_sa, NULL, NULL) == DESTROY_ME)
 	{
@@ -507,7 +332,7 @@ METHOD(listener_t, message_hook, bool,
 	this->table->lock->lock(this->table->lock);
 	entry = this->table->get_ike(this->table, key, FALSE);
 	ours = entry && entry->request_imported && entry->request_mid == mid &&
-		   find_placeholder(ike_sa, FALSE);
+		   mcipsec_placeholder_find(ike_sa, MCIPSEC_WAIT_REQUEST, FALSE);
 	this->table->lock->unlock(this->table->lock);
 	if (!ours)
 	{

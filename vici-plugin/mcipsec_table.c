@@ -13,6 +13,12 @@ ENUM(mcipsec_group_state_names, MCIPSEC_CLOSED, MCIPSEC_ACTIVE,
 	"active",
 );
 
+ENUM(mcipsec_sync_names, MCIPSEC_SYNC_NO, MCIPSEC_SYNC_ALWAYS,
+	"no",
+	"needed",
+	"always",
+);
+
 #define COMMIT_LIMIT_DEFAULT	200
 
 typedef struct private_mcipsec_table_t private_mcipsec_table_t;
@@ -293,6 +299,7 @@ METHOD(mcipsec_table_t, get_group, mcipsec_group_entry_t*,
 			.id = id,
 			.state = MCIPSEC_CLOSED,
 			.commit_limit = COMMIT_LIMIT_DEFAULT,
+			.sync = MCIPSEC_SYNC_NEEDED,
 			.addresses = linked_list_create(),
 			.connections = linked_list_create(),
 			.await = hashtable_create(hashtable_hash_str, hashtable_equals_str,
@@ -391,6 +398,7 @@ static void ike_destroy(private_mcipsec_table_t *this,
 	entry->held->destroy_function(entry->held, (void*)mcipsec_held_destroy);
 	mcipsec_packets_clear(&entry->response);
 	mcipsec_packets_clear(&entry->request);
+	mcipsec_packets_clear(&entry->sync.packets);
 	chunk_clear(&entry->nonce_i);
 	chunk_clear(&entry->nonce_r);
 	chunk_clear(&entry->secret);

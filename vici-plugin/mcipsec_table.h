@@ -47,6 +47,20 @@ typedef enum {
 extern enum_name_t *mcipsec_group_state_names;
 
 /**
+ * When peers are asked for the message ids, RFC 6311
+ */
+typedef enum {
+	MCIPSEC_SYNC_NO,
+	MCIPSEC_SYNC_NEEDED,
+	MCIPSEC_SYNC_ALWAYS,
+} mcipsec_sync_t;
+
+/**
+ * Names of these, as in commands
+ */
+extern enum_name_t *mcipsec_sync_names;
+
+/**
  * A tunnel-group
  */
 struct mcipsec_group_entry_t {
@@ -69,6 +83,9 @@ struct mcipsec_group_entry_t {
 	/** limit of output commit, ms */
 	u_int commit_limit;
 
+	/** when to synchronise message ids */
+	mcipsec_sync_t sync;
+
 	/** local gateway addresses, host_t */
 	linked_list_t *addresses;
 
@@ -86,6 +103,7 @@ struct mcipsec_group_entry_t {
 	struct {
 		uint64_t sent, blocked, held_total, held_expired, uncommitted, records;
 		uint64_t imported, updated, stale, failed, deleted, purged, resent;
+		uint64_t synced, sync_failed, followed;
 	} n;
 
 	/** entries whose last import answered await-conf, by key in hex */
@@ -175,6 +193,20 @@ struct mcipsec_ike_entry_t {
 
 	/** the request was imported: repeat it at activation */
 	bool request_imported;
+
+	/** the peer speaks RFC 6311 */
+	bool peer_syncs;
+
+	/** message ids came from another chassis, and no message of the peer has
+	 *  shown yet that they are right */
+	bool doubt_in, doubt_out;
+
+	/** the peer was asked for the message ids: our next id before, the one we
+	 *  proposed (0 if it was not asked), the nonce, the packet */
+	struct {
+		uint32_t old, proposed, nonce;
+		array_t *packets;
+	} sync;
 
 	/** held packets, mcipsec_held_t, in order */
 	linked_list_t *held;

@@ -137,7 +137,7 @@ CALLBACK(version, vici_message_t*,
  * Apply a group command whose values were checked
  */
 static vici_message_t *apply_group(private_mcipsec_vici_t *this, uint32_t id,
-			int state, int commit, u_int limit, bool more,
+			int state, int commit, u_int limit, int sync, bool more,
 			linked_list_t *addresses, linked_list_t *connections)
 {
 	mcipsec_group_entry_t *group;
@@ -162,6 +162,10 @@ static vici_message_t *apply_group(private_mcipsec_vici_t *this, uint32_t id,
 	if (limit)
 	{
 		group->commit_limit = limit;
+	}
+	if (sync >= 0)
+	{
+		group->sync = sync;
 	}
 	release = commit == 0 && group->commit;
 	if (commit >= 0)
@@ -201,7 +205,7 @@ CALLBACK(group, vici_message_t*,
 	vici_message_t *reply = NULL;
 	uint64_t number, limit = 0;
 	bool more = FALSE, yes;
-	int state = -1, commit = -1;
+	int state = -1, commit = -1, sync = -1;
 	char *str, *bad;
 	host_t *other;
 
@@ -223,6 +227,12 @@ CALLBACK(group, vici_message_t*,
 			return mcipsec_refuse("commit: yes or no is required");
 		}
 		commit = yes;
+	}
+	str = request->get_str(request, NULL, "message-id-sync");
+	if (str && !enum_from_name(mcipsec_sync_names, str, &sync))
+	{
+		return mcipsec_refuse("message-id-sync: no, needed or always is "
+							  "required");
 	}
 	str = request->get_str(request, NULL, "more");
 	if (str && !mcipsec_parse_bool(str, &more))
@@ -273,8 +283,8 @@ CALLBACK(group, vici_message_t*,
 			connections->destroy(connections);
 			connections = NULL;
 		}
-		reply = apply_group(this, number, state, commit, limit, more, addresses,
-							connections);
+		reply = apply_group(this, number, state, commit, limit, sync, more,
+							addresses, connections);
 	}
 	this->serial->unlock(this->serial);
 	return reply;
@@ -669,6 +679,10 @@ CALLBACK(status, vici_message_t*,
 		add_u64(b, "deleted", group->n.deleted);
 		add_u64(b, "purged", group->n.purged);
 		add_u64(b, "resent", group->n.resent);
+		b->add_kv(b, "message-id-sync", "%N", mcipsec_sync_names, group->sync);
+		add_u64(b, "synced", group->n.synced);
+		add_u64(b, "sync-failed", group->n.sync_failed);
+		add_u64(b, "followed", group->n.followed);
 		b->end_section(b);
 	}
 	enumerator->destroy(enumerator);

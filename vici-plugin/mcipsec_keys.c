@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mcipsec_keys: see mcipsec_keys.h.
+ *
+ * charon derives from a key exchange object: it gets one that only hands out the
+ * secret.
+ */
+
+#include "mcipsec_keys.h"
+
+#include <sa/ikev2/keymat_v2.h>
+
+typedef struct secret_exchange_t secret_exchange_t;
+
+/**
+ * A key exchange that is over: it only hands out its result
+ */
+struct secret_exchange_t {
+
+	/**
+	 * Implements key_exchange_t.
+	 */
+	key_exchange_t public;
+
+	/**
+	 * The shared secret, not owned
+	 */
+	chunk_t secret;
+};
+
+METHOD(key_exchange_t, get_shared_secret, bool,
+	secret_exchange_t *this, chunk_t *secret)
+{
+	*secret = chunk_clone(this->secret);
+	return TRUE;
+}
+
+METHOD(key_exchange_t, exchange_destroy, void,
+	secret_exchange_t *this)
+{
+	free(this);
+}
+
+static key_exchange_t *secret_exchange_create(chunk_t secret)
+{
+	secret_exchange_t *this;
+
+	INIT(this,
+		.public = {
+			.get_shared_secret = _get_shared_secret,
+			.destroy = _exchange_destroy,
+		},
+		.secret = secret,
+	);
+	return &this->public;
+}
+
+/*
+ * Described in header
+ */
+bool mcipsec_keys_into(keymat_t *keymat, proposal_t *proposal, ike_sa_id_t *id,
+					   mcipsec_keys_t *keys)
+{
+	keymat_v2_t *v2 = (keymat_v2_t*)keymat;
+	key_exchange_t *exchange;
+	bool ok;
+
+	exchange = secret_exchange_create(keys->secret);
+	ok = v2->derive_ike_keys(v2, proposal, exchange, keys->nonce_i,
+							 keys->nonce_r, id, keys->old_prf, keys->old_skd);
+	exchange->destroy(exchange);
+	return ok;
+}
+
+/*
+ * Described in header
+ */
+keymat_t *mcipsec_keys_derive(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
+{
+	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
+	mcipsec_keys_t keys = {
+		.secret = entry->secret,
+		.nonce_i = entry->nonce_i,
+		.nonce_r = entry->nonce_r,
+		.old_prf = entry->rekeyed ? entry->old_prf : PRF_UNDEFINED,
+		.old_skd = entry->rekeyed ? entry->old_skd : chunk_empty,
+	};
+	keymat_t *keymat;
+
+	keymat = keymat_create(IKEV2, id->is_initiator(id));
+	if (keymat && mcipsec_keys_into(keymat, ike_sa->get_proposal(ike_sa), id,
+									&keys))
+	{
+		return keymat;
+	}
+	DESTROY_IF(keymat);
+	return NULL;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/**
+ * @defgroup mcipsec_keys mcipsec_keys
+ * @{ @ingroup mcipsec
+ *
+ * Keys of an IKE_SA, derived again from what the exchange that made it left:
+ * nonces, shared secret, and SK_d of the IKE_SA it replaced. RFC 7296 sections
+ * 2.14 and 2.18.
+ */
+
+#ifndef MCIPSEC_KEYS_H_
+#define MCIPSEC_KEYS_H_
+
+#include "mcipsec_table.h"
+
+typedef struct mcipsec_keys_t mcipsec_keys_t;
+
+/**
+ * What keys are derived from; nothing is owned
+ */
+struct mcipsec_keys_t {
+	chunk_t secret, nonce_i, nonce_r;
+
+	/** of an IKE_SA made by a rekey, else PRF_UNDEFINED and empty */
+	pseudo_random_function_t old_prf;
+	chunk_t old_skd;
+};
+
+/**
+ * Derive the keys of an IKE_SA into a keymat.
+ */
+bool mcipsec_keys_into(keymat_t *keymat, proposal_t *proposal, ike_sa_id_t *id,
+					   mcipsec_keys_t *keys);
+
+/**
+ * Derive the keys of an IKE_SA into a keymat of its own, with other nonces for
+ * what is encrypted with it. Lock held.
+ *
+ * @return			keymat, NULL if that failed
+ */
+keymat_t *mcipsec_keys_derive(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry);
+
+#endif /** MCIPSEC_KEYS_H_ @}*/
