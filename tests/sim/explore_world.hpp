@@ -717,7 +717,8 @@ struct SessionProbe {
         if (!violation.empty())
             return violation;
         const bool both = open(s, 0) && open(s, 1);
-        if (both && s.reached >= kDetectionTicks)
+        // A node with a timer due at this very instant has not looked yet.
+        if (both && s.reached >= kDetectionTicks && !due(s, 0) && !due(s, 1))
             return "(a) both gates open, both reached for one detection time";
         if (both && !s.partition)
             return "(a) both gates open without loss, delay, cut or BFD failure";
