@@ -9,20 +9,9 @@
 
 here=$(cd "$(dirname "$0")" && pwd)
 [ "${1:-}" != --tap ] || TAP_ONLY=1
-. "$here/lib.sh"
-. "$here/lab/node.sh"
-. "$here/lab/topology.sh"
-. "$here/lab/daemons.sh"
-. "$here/lab/gateway.sh"
-. "$here/lab/observe.sh"
+. "$here/lab/lab.sh"
 . "$here/demo-lib.sh"
 
-finish()
-{
-	lab_collect /results
-	cp "$OBS_DIR"/* /results/ 2>/dev/null
-}
-trap finish EXIT
 trap 'diag "stopped from outside"; exit 143' TERM
 
 # The timers that bound an outage (lab/etc), in ms.
@@ -62,19 +51,10 @@ for node in SeGW-1 SeGW-2; do
 	lab "$node" cat "/sys/class/net/int-SeGW${node#SeGW-}-S1/address" >"$LAB_DIR/$node/mac"
 done
 capture_start || abort "no capture"
-observers_start P-1
-bird_start P-1
-for node in SeGW-1 SeGW-2; do
+for node in P-1 SeGW-1 SeGW-2; do
 	observers_start "$node"
-	gateway_start "$node" &
-	pids="${pids:-} $!"
 done
-for pid in $pids; do
-	wait "$pid" || failed_start=1
-done
-[ -z "${failed_start:-}" ] || abort "a gateway did not start"
-charon_start CE-1 || abort "charon of CE-1 did not start"
-pass "charon, keepalived, BIRD and mcipsecd run"
+check "charon, keepalived, BIRD and mcipsecd run" gateways_start || abort "a daemon did not start"
 
 # ---- step 8 -------------------------------------------------------------------------
 step 8 "SeGW-1 (200) is master, SeGW-2 (150) standby; VRRP follows"

@@ -6,14 +6,7 @@
 # Sources everything else of the lab. A test calls `scene_up` after its plan, which
 # counts SCENE_POINTS more, and ends the test if the scene does not come about.
 
-lab_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-. "$lab_dir/../lib.sh"
-. "$lab_dir/node.sh"
-. "$lab_dir/topology.sh"
-. "$lab_dir/daemons.sh"
-. "$lab_dir/gateway.sh"
-. "$lab_dir/observe.sh"
-trap 'lab_collect /results; cp "$OBS_DIR"/* /results/ 2>/dev/null' EXIT
+. "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
 
 SCENE_POINTS=6
 
@@ -30,10 +23,7 @@ scene_up()
 		lab "$node" cat "/sys/class/net/int-SeGW${node#SeGW-}-S1/address" >"$LAB_DIR/$node/mac"
 	done
 	check "a capture runs" capture_start
-	bird_start P-1
-	gateway_start SeGW-1 & local one=$!
-	gateway_start SeGW-2 & local two=$!
-	wait "$one" && wait "$two" && charon_start CE-1
+	gateways_start
 	check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby || tap_end
 	check_wait "CE-1's ping brings the tunnel up" 60 ping_ce || tap_end
 	check_wait "protection status nominal on both" 60 nominal || tap_end
@@ -49,8 +39,9 @@ scene_same_ike() { [ -n "$scene_ike" ] && [ "$(ce_ike_spis)" = "$scene_ike" ]; }
 # scene_lost FROM TO: packets of the flow that got lost, both ways.
 scene_lost() { flow_window "$1" "$2" --json | jq '[.[].lost] | add'; }
 
-# scene_repeats: sequence numbers that a gateway sent twice under one SPI (I3).
-scene_repeats() { capture repeats "$OBS_DIR/public.pcap" | jq .repeated; }
+# scene_repeats: sequence numbers used twice under one SPI (I3), until now.
+# check_sequence_numbers ends the captures and says also whether they are whole.
+scene_repeats() { capture repeats "${CAPTURES[@]}" | jq '.reused + .repeated'; }
 
 # scene_events NODE WORD: how often the node's session log names an event.
 scene_events() { lab "$1" mcipsec -j show log | grep -o "\"$2\"" | wc -l; }

@@ -4,22 +4,11 @@
 # shell.sh - the running topology and a shell in it (make lab-shell). The guest's
 # own prompt is outside all nodes; `lab NODE CMD...` goes into one.
 
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../lib.sh"
-. "$here/node.sh"
-. "$here/topology.sh"
-. "$here/daemons.sh"
-. "$here/gateway.sh"
-trap 'lab_collect /results' EXIT
+. "$(dirname "$0")/lab.sh"
 
 echo "bringing up CE-1, S-1, SeGW-1, SeGW-2, P-1 ..."
 topo_up && modprobe mcipsec && gateway_keys || exit 1
-bird_start P-1
-for node in SeGW-1 SeGW-2; do
-	gateway_start "$node" &
-done
-wait
-charon_start CE-1
+gateways_start
 cat <<'EOT'
 
   lab                                     the nodes
@@ -31,7 +20,7 @@ cat <<'EOT'
 
 EOT
 cat >/tmp/bashrc <<EOT
-. "$here/../lib.sh"; . "$here/node.sh"; . "$here/topology.sh"; . "$here/daemons.sh"; . "$here/gateway.sh"
+. "$LAB_SRC/lab.sh"
 PS1='lab# '
 EOT
 bash --rcfile /tmp/bashrc -i

@@ -8,14 +8,7 @@
 # same for an agent that is killed and started again.
 # Control: before, the same questions are answered the other way.
 
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../lib.sh"
-. "$here/node.sh"
-. "$here/topology.sh"
-. "$here/daemons.sh"
-. "$here/gateway.sh"
-. "$here/observe.sh"
-trap 'lab_collect /results; cp "$OBS_DIR"/* /results/' EXIT
+. "$(dirname "$0")/lab.sh"
 
 track() { lab "$1" mcipsec-track 1; }
 track_is() { local rc=0; track "$1" >/dev/null 2>&1 || rc=$?; [ "$rc" = "$2" ]; }
@@ -23,16 +16,12 @@ route_state_is() { lab "$1" ip route show table 2 192.168.1.1 | grep -q "proto $
 p1_hears_only() { [ -n "$(p1_routes 192.168.1.1/32)" ] && ! p1_routes 192.168.1.1/32 | grep -qv "^$1 "; }
 track_file_is() { [ "$(lab SeGW-1 cat /run/mcipsec/vrrp/VRRP10.track)" = "$1" ]; }
 
-plan 28
+plan 29
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
 check "the capture runs" capture_start
-bird_start P-1
-gateway_start SeGW-1 & one=$!
-gateway_start SeGW-2 & two=$!
-wait "$one"; wait "$two"
-charon_start CE-1
+check "every daemon runs" gateways_start
 check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby
 check_wait "the tunnel is up" 40 ping_ce
 check_wait "protection status nominal on both" 40 nominal

@@ -6,14 +6,7 @@
 # neither as responder nor asked to initiate. Control: the same charon without
 # plugin and gate, on SeGW-2, answers at once and the capture sees it.
 
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../lib.sh"
-. "$here/node.sh"
-. "$here/topology.sh"
-. "$here/daemons.sh"
-. "$here/gateway.sh"
-. "$here/observe.sh"
-trap 'lab_collect /results; cp "$OBS_DIR"/* /results/' EXIT
+. "$(dirname "$0")/lab.sh"
 
 pcap=$OBS_DIR/public.pcap
 sent_by() { capture from "$1" "$pcap" --from "$2" | jq '.esp + .ike'; }
