@@ -109,13 +109,17 @@ demo: stage lab-tools
 	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 600 --results $(BUILD)/results/demo selftests/demo.sh
 
 ## check         every test; ends with "N passed, N failed, N skipped"
-check: stage unit-tests lab-tools
+check: stage unit-tests lab-tools check-tools
 	@$(QEMU)/check.sh
 
 lab-tools: deps
 	@$(QEMU)/step.sh "build lab tools" $(MAKE) -C selftests/lab O=$(BUILD)/lab-tools
 	@$(QEMU)/step.sh "build module test tools" $(MAKE) -C selftests/kmod O=$(BUILD)/lab-tools
 .PHONY: lab-tools
+
+check-tools: lab-tools
+	@$(QEMU)/step.sh "build test tools" $(MAKE) -C selftests/lab O=$(BUILD)/lab-tools check-tools
+.PHONY: check-tools
 
 ## check-long    check on both kernels, then every fuzzer
 check-long: check-matrix

@@ -19,8 +19,10 @@
 #include "mcipsec_group.h"
 #include "mcipsec_import.h"
 
-/** Version of the interface */
+/** Version of the interface; a test builds a plugin of another one */
+#ifndef MCIPSEC_PROTOCOL
 #define MCIPSEC_PROTOCOL	1
+#endif
 
 /** Version of the plugin */
 #define MCIPSEC_VERSION		"0.1"
