@@ -6,6 +6,9 @@
 # process of the node and the network namespace goes with its devices, XFRM
 # state and the module's groups: that is a power loss.
 #
+# On USR1 it becomes systemd, as in a container: with a cgroup tree and a /tmp of
+# its own. /etc, network and cables are then as the test has made them.
+#
 # usage: holder.sh NODE STATE-DIR    (in new net, mount, pid and uts namespaces)
 
 node=$1 dir=$2
@@ -20,6 +23,20 @@ mount --bind "$dir/var" /var/lib/mcipsec
 hostname "$node"
 ip link set lo up
 trap 'exit 0' TERM
+
+become_systemd()
+{
+	kill "$!" 2>/dev/null
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
+		mkdir -p "/sys/fs/cgroup/$node" &&
+		echo 0 >"/sys/fs/cgroup/$node/cgroup.procs" &&
+		umount /sys/fs/cgroup &&
+		mount -t tmpfs -o mode=1777 tmpfs /tmp || exit 1
+	# shellcheck disable=SC2093
+	exec unshare --cgroup sh -c 'mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
+		exec env -i container=lab PATH="$PATH" LANG=C.UTF-8 /lib/systemd/systemd --system --log-target=journal'
+}
+trap become_systemd USR1
 touch "$dir/ready"
 while :; do
 	sleep infinity &

@@ -20,15 +20,16 @@ packages=(
 	strongswan-swanctl charon-systemd
 	libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins
 	keepalived bird2
-	python3 jq
+	python3 jq systemd
 	libsystemd0 libmnl0 libnl-3-200 libnl-genl-3-200 libnl-route-3-200 libssl3 libcmocka0
 )
 case $suite in
 bookworm) packages+=(libfmt9) ;;
 esac
 
-# The units of the daemons never run in the guest (no systemd there), and the
-# documentation and translations would only make the image slower to write.
+# systemd is there for the nodes of one test; it is never the guest's first
+# process. The documentation and translations would only make the image slower
+# to write.
 build_root()
 {
 	local include tmp=$image.tmp
