@@ -74,7 +74,8 @@ unit_ctest()
 {
 	local line name seconds
 	[ -e "$BUILD/agent/CTestTestfile.cmake" ] || return 0
-	nice -n 5 ctest --test-dir "$BUILD/agent" -j "$(nproc)" --timeout 600 \
+	# test_io_module needs the module: kmod/agent_client.sh runs it in a guest.
+	nice -n 5 ctest --test-dir "$BUILD/agent" -j "$(nproc)" --timeout 600 -E '^test_io_module$' \
 		--output-on-failure >"$logs/ctest.log" 2>&1
 	while IFS= read -r line; do
 		[[ $line =~ $ctest_line ]] || continue
