@@ -11,6 +11,9 @@ MAKEFLAGS += --no-print-directory
 BUILD    ?= $(CURDIR)/build
 KERNEL   ?= 6.1
 JOBS     ?= $(shell nproc)
+# `make install` and `make -C kmod`: another kernel than the running one
+KVER     ?= $(shell uname -r)
+KDIR     ?= /lib/modules/$(KVER)/build
 # 1: print every command of the builds
 V        ?= 0
 
@@ -82,10 +85,11 @@ define install_user
 	done
 endef
 
-## install       into DESTDIR, module for the running kernel included
+## install       into DESTDIR, module for the running kernel included (or KVER=, KDIR=)
 install: agent plugin track
+	@[ -e $(KDIR)/Makefile ] || $(QEMU)/deps.sh linux-headers-$(KVER)
 	$(call install_user,$(DESTDIR))
-	$(MAKE) -C kmod O=$(BUILD)/kmod/running DESTDIR=$(DESTDIR) install
+	$(MAKE) -C kmod O=$(BUILD)/kmod/install-$(KVER) KVER=$(KVER) KDIR=$(KDIR) DESTDIR=$(DESTDIR) install
 
 ## stage         what the lab guests get laid over their root (build/stage)
 stage: all
@@ -95,7 +99,7 @@ stage-files:
 	rm -rf $(STAGE).new
 	mkdir -p $(STAGE).new
 	$(call install_user,$(STAGE).new)
-	for k in $(BUILD)/kmod/*/kmod/mcipsec.ko; do \
+	for k in $(BUILD)/kmod/[0-9]*/kmod/mcipsec.ko; do \
 		install -D -m 644 $$k $(STAGE).new/usr/lib/modules/$$(basename $${k%/kmod/mcipsec.ko})/extra/mcipsec.ko; \
 	done
 	if [ -d $(STAGE).new/lib ]; then cp -a $(STAGE).new/lib $(STAGE).new/usr/ && rm -rf $(STAGE).new/lib; fi

@@ -98,8 +98,11 @@ args=(
 )
 
 code=125
-if [ "$interactive" = 1 ]; then
+if [ "$interactive" = 1 ] && [ -t 0 ]; then
 	qemu-system-x86_64 "${args[@]}" -chardev stdio,id=out,signal=off || :
+elif [ "$interactive" = 1 ]; then
+	# Commands from a pipe: their end is the end of the shell.
+	{ cat; echo exit; } | qemu-system-x86_64 "${args[@]}" -chardev stdio,id=out,signal=off || :
 else
 	# QEMU makes its stdout non-blocking: give it a pipe of its own.
 	mkfifo "$scratch/out"
