@@ -8,6 +8,9 @@
 #   lab      each script below selftests/ in a guest of its own: kmod/*.sh,
 #            */test_*.sh, lab/plain.sh, demo.sh; all speak TAP
 #
+# Two guests run at a time where there are two processors; what measures time runs
+# alone.
+#
 # usage: check.sh [PATTERN]       only what matches the (shell) pattern
 # Environment: MCIPSEC_KERNELS="6.1 6.12", EXPECT_ALL_FEATURES=1
 
@@ -37,37 +40,35 @@ one()	# pass|fail|skip, seconds, name
 	printf '%-4s %8s s  %s\n' "$1" "$2" "$3"
 }
 
-# tap SUITE: turn TAP on stdin into result lines. A diagnostic is kept in the
-# log, and shown after a failure.
-tap()
+# tap_line SUITE LINE: one line of TAP becomes a result line. Diagnostics are kept
+# in the log, and shown around a failure.
+declare -A diagnostics=() after=()
+tap_line()
 {
-	local suite=$1 line verdict text seconds diagnostics=() after=0
-	while IFS= read -r line; do
-		line=${line%$'\r'}
-		case $line in
-		'ok '* | 'not ok '*)
-			verdict=pass after=0
-			[[ $line == not* ]] && verdict=fail after=1
-			[[ $line == *'# SKIP'* ]] && verdict=skip
-			text=${line#*ok }
-			[[ $text =~ ^[0-9]+(\ -)?\ *(.*) ]] && text=${BASH_REMATCH[2]}
-			seconds=-
-			if [[ $text =~ $tap_seconds ]]; then
-				text=${BASH_REMATCH[1]} seconds=${BASH_REMATCH[2]}
-			fi
-			one "$verdict" "$seconds" "$suite: $text"
-			[ "$verdict" != fail ] || printf '%s\n' "${diagnostics[@]}"
-			diagnostics=()
-			;;
-		'#'*)
-			if [ $after = 1 ]; then
-				printf '                 %s\n' "$line"
-			else
-				diagnostics=("${diagnostics[@]: -7}" "                 $line")
-			fi
-			;;
-		esac
-	done
+	local suite=$1 line=${2%$'\r'} verdict text seconds
+	case $line in
+	'ok '* | 'not ok '*)
+		verdict=pass after[$suite]=0
+		[[ $line == not* ]] && verdict=fail after[$suite]=1
+		[[ $line == *'# SKIP'* ]] && verdict=skip
+		text=${line#*ok }
+		[[ $text =~ ^[0-9]+(\ -)?\ *(.*) ]] && text=${BASH_REMATCH[2]}
+		seconds=-
+		if [[ $text =~ $tap_seconds ]]; then
+			text=${BASH_REMATCH[1]} seconds=${BASH_REMATCH[2]}
+		fi
+		one "$verdict" "$seconds" "$suite: $text"
+		[ "$verdict" != fail ] || tail -n 8 <<<"${diagnostics[$suite]:-}"
+		diagnostics[$suite]=
+		;;
+	'#'*)
+		if [ "${after[$suite]:-0}" = 1 ]; then
+			printf '                 %s\n' "$line"
+		else
+			diagnostics[$suite]+="                 $line"$'\n'
+		fi
+		;;
+	esac
 }
 
 unit_ctest()
@@ -101,7 +102,9 @@ unit_part()	# folder, build folder
 	make -s -C "$TOP/$1" O="$BUILD/$2" check >"$log" 2>&1
 	rc=$?
 	if grep -qE '^(not )?ok ' "$log"; then
-		tap "unit: $1" < <(cat "$log")
+		while IFS= read -r line; do
+			tap_line "unit: $1" "$line"
+		done <"$log"
 		[ $rc -eq 0 ] || grep -q '^not ok' "$log" || one fail $((SECONDS - start)) "unit: $1: exit $rc"
 	elif [ $rc -eq 0 ]; then
 		one pass $((SECONDS - start)) "unit: $1"
@@ -111,25 +114,88 @@ unit_part()	# folder, build folder
 	fi
 }
 
+# ---- guests: several at a time, one stream of results -------------------------
+# Each guest writes "ID<tab>line" into one pipe, which the main shell reads, for
+# only that one can count.
+slots=${MCIPSEC_GUESTS:-$(($(nproc) > 1 ? 2 : 1))}
+pipe=$logs/.lines
+mkfifo "$pipe"
+exec {lines}<>"$pipe"
+declare -A guest_name=() guest_kernel=() guest_start=()
+running=0 ids=0
+
+folder() { echo "$logs/${1//\//-}-$2"; }
+
 # guest NAME KERNEL TIMEOUT SCRIPT ARG...: one script in one guest.
 guest()
 {
-	local name=$1 kernel=$2 limit=$3 start=$SECONDS rc dir
+	local name=$1 kernel=$2 limit=$3 dir id
 	shift 3
-	dir=$logs/${name//\//-}-$kernel
+	until [ "$running" -lt "$slots" ]; do
+		next_line
+	done
+	dir=$(folder "$name" "$kernel")
 	mkdir -p "$dir"
-	# A function at the end of a pipe would count in a subshell.
-	tap "$name" < <("$TOP/selftests/qemu/run.sh" --kernel "$kernel" --timeout "$limit" \
-		--results "$dir" --console "$dir/console" "$@" 2>"$dir/stderr" | tee "$dir/out"
-		echo "${PIPESTATUS[0]}" >"$dir/rc")
-	rc=$(cat "$dir/rc" 2>/dev/null || echo 125)
-	printf '           -- %s on %s: %d s, exit %s\n' "$name" "$kernel" $((SECONDS - start)) "$rc"
+	id=$((ids += 1))
+	guest_name[$id]=$name guest_kernel[$id]=$kernel guest_start[$id]=$SECONDS
+	running=$((running + 1))
+	{
+		"$TOP/selftests/qemu/run.sh" --kernel "$kernel" --timeout "$limit" --results "$dir" \
+			--console "$dir/console" "$@" 2>"$dir/stderr" </dev/null | tee "$dir/out" | sed -u "s/^/$id\t/"
+		printf '%s\texit %s\n' "$id" "${PIPESTATUS[0]}"
+	} >"$pipe" &
+}
+
+# alone NAME ...: as guest, but nothing beside it: it measures time.
+alone()
+{
+	finish_guests
+	guest "$@"
+	finish_guests
+}
+
+finish_guests()
+{
+	until [ "$running" -eq 0 ]; do
+		next_line
+	done
+}
+
+next_line()
+{
+	local id line
+	if ! IFS=$'\t' read -r -t 30 -u "$lines" id line; then
+		printf '           .. %s\n' "$(running_guests)"
+		return
+	fi
+	if [[ $line == 'exit '* ]]; then
+		guest_done "$id" "${line#exit }"
+	else
+		tap_line "${guest_name[$id]}" "$line"
+	fi
+}
+
+running_guests()
+{
+	local id
+	for id in "${!guest_name[@]}"; do
+		printf '%s (%d s) ' "${guest_name[$id]}" $((SECONDS - guest_start[$id]))
+	done
+}
+
+guest_done()	# id, exit code
+{
+	local name=${guest_name[$1]} kernel=${guest_kernel[$1]} rc=$2 dir seconds=$((SECONDS - guest_start[$1]))
+	dir=$(folder "$name" "$kernel")
+	unset "guest_name[$1]" "guest_kernel[$1]" "guest_start[$1]"
+	running=$((running - 1))
+	printf '           -- %s on %s: %d s, exit %s\n' "$name" "$kernel" "$seconds" "$rc"
 	case $rc in
-	0) grep -q '^ok ' "$dir/out" || one fail $((SECONDS - start)) "$name: no result" ;;
-	4) grep -qE '^(not )?ok ' "$dir/out" || one skip $((SECONDS - start)) "$name" ;;
+	0) grep -q '^ok ' "$dir/out" || one fail "$seconds" "$name: no result" ;;
+	4) grep -qE '^(not )?ok ' "$dir/out" || one skip "$seconds" "$name" ;;
 	*)
 		grep -q '^not ok ' "$dir/out" || {
-			one fail $((SECONDS - start)) "$name: exit $rc"
+			one fail "$seconds" "$name: exit $rc"
 			tail -n 15 "$dir/out" "$dir/stderr" | sed 's/^/                 /'
 		}
 		;;
@@ -151,18 +217,19 @@ matches unit && {
 
 cd "$TOP/selftests" || exit 1
 for kernel in $kernels; do
-	for script in kmod/*.sh */test_*.sh lab/plain.sh demo.sh; do
+	for script in plugin/test_*.sh kmod/*.sh */test_*.sh lab/plain.sh demo.sh; do
 		[ -x "$script" ] || continue
-		[[ $script != kmod/test_*.sh || ! " ${seen:-} " == *" $script:$kernel "* ]] || continue
+		[[ " ${seen:-} " != *" $script:$kernel "* ]] || continue
 		seen="${seen:-} $script:$kernel"
 		matches "$script" || continue
 		case $script in
-		demo.sh) guest "$script" "$kernel" 700 "selftests/$script" --tap ;;
-		plugin/*) guest "$script" "$kernel" 600 "selftests/$script" ;;
-		*) guest "$script" "$kernel" 420 "selftests/$script" ;;
+		demo.sh) alone "$script" "$kernel" 1500 "selftests/$script" --tap ;;
+		lab/plain.sh) alone "$script" "$kernel" 900 "selftests/$script" ;;
+		*) guest "$script" "$kernel" 900 "selftests/$script" ;;
 		esac
 	done
 done
+finish_guests
 
 if [ ${#failures[@]} -gt 0 ]; then
 	echo
