@@ -8,7 +8,7 @@
 
 . "$(dirname "$0")/scene.sh"
 
-HOLD=8
+HOLD=20
 scene_configure()
 {
 	mkdir -p "$LAB_DIR/$1/etc/mcipsec/conf.d"

@@ -84,7 +84,7 @@ args=(
 	-nodefaults -no-user-config -no-reboot -display none
 	-machine pc -accel "$accel" -cpu max -smp "$cpus" -m "$mem"
 	-kernel "$kdir/vmlinuz" -initrd "$kdir/initrd.img"
-	-append "console=ttyS0 quiet loglevel=4 panic=-1 no_timer_check mitigations=off random.trust_cpu=on $append"
+	-append "console=ttyS0 quiet loglevel=4 panic=-1 no_timer_check mitigations=off cryptomgr.notests random.trust_cpu=on $append"
 	-serial "file:$console"
 	-device virtio-rng-pci
 	-drive "if=none,id=root,file=$root,format=raw,readonly=on"
