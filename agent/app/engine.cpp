@@ -103,7 +103,14 @@ Expected<void> Engine::start()
     if (!route_links)
         return tl::unexpected(route_links.error());
     routes_ = std::make_unique<RouteControl>(std::move(*routes), std::move(*route_links), log_);
-    routes_->configure(config_);
+    routes_->configure(config_, !resumed_);
+    auto plan_timer = loop_.add_timer([this](Time) {
+        plan_armed_ = false;
+        write_fence_plan();
+    }, io::Priority::Low);
+    if (!plan_timer)
+        return tl::unexpected(plan_timer.error());
+    plan_timer_ = std::move(*plan_timer);
     vrrp_ = std::make_unique<VrrpControl>(loop_, log_);
     vrrp_->on_state = [this] {
         for (auto &[id, g] : groups_)

@@ -145,6 +145,7 @@ private:
     bool set_gate(Group &g);
     void start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent = {});
     void rekeys_due(Group &g);
+    void reverse_routes(GroupId id, const Bytes &child, const std::string &connection, const std::string &remote_ts);
     void release_rekeys(Group &g, bool sampled = false);
     Expected<void> watch_members();
     void check_members();
@@ -193,7 +194,8 @@ private:
     std::map<IpAddress, Peer> peers_;
     std::unique_ptr<SyncControl> local_;        // groups without sync
     std::map<GroupId, Group> groups_;
-    io::EventSource member_timer_, stop_timer_, settle_timer_;
+    io::EventSource member_timer_, stop_timer_, settle_timer_, plan_timer_;
+    bool plan_armed_ = false;
     std::map<std::string, std::uint64_t> xfrm_stat_;
     Time xfrm_stat_at_{};
     bool first_boot_ = true, peers_begun_ = false;

@@ -16,6 +16,7 @@ namespace mcipsec::app {
 namespace {
 
 constexpr Duration kErrorInterval = 30s;    // between two looks at the kernel's error counters: a stranger's packets must not fill the log
+constexpr Duration kPlanDelay = 200ms;  // one fence plan for many reverse routes
 constexpr Duration kHeldAlarm = 10s;    // notReady after an output commit that ran out
 
 std::string state_reason(const mimp::SetState &s)
@@ -502,6 +503,38 @@ void Engine::check_crypto_errors(Time now)
     xfrm_stat_ = std::move(stat);
 }
 
+// The customers of a dynamic tunnel are routed by what they negotiated (seed
+// "Routing in Private Services": reverse routes).
+void Engine::reverse_routes(GroupId id, const Bytes &child, const std::string &connection, const std::string &remote_ts)
+{
+    std::string tunnel;
+    for (const auto &[name, t] : config_.tunnel)
+        if (t.type == TunnelType::Dynamic && t.tunnel_group == id && (connection.empty() || t.connection == connection))
+            tunnel = name;
+    if (tunnel.empty())
+        return;
+    std::vector<Prefix> prefixes;
+    for (std::size_t at = 0; at < remote_ts.size();) {
+        const auto end = std::min(remote_ts.find(',', at), remote_ts.size());
+        auto text = remote_ts.substr(at, end - at);
+        at = end + 1;
+        text = text.substr(0, text.find('['));         // a protocol and port narrow the SA, not the route
+        const auto prefix = Prefix::parse(text);
+        if (!prefix || prefix->length == 0)
+            log_.write({.level = io::Level::Warning,
+                        .event = std::string(io::event::kRoute),
+                        .text = fmt::format("tunnel {}: no reverse route for the selector '{}', a network is expected", tunnel, text),
+                        .group = id});
+        else if (std::find(prefixes.begin(), prefixes.end(), *prefix) == prefixes.end())
+            prefixes.push_back(*prefix);
+    }
+    routes_->set_reverse(id, tunnel, child, prefixes);
+    if (!plan_timer_.active() || plan_armed_)
+        return;
+    plan_armed_ = true;
+    (void)plan_timer_.arm(loop_.now() + kPlanDelay);
+}
+
 Expected<void> Engine::wire_sync(SyncControl &s)
 {
     s.callbacks.protection = [this](GroupId id, const mcs::act::ProtectionInputs &inputs) {
@@ -526,7 +559,11 @@ Expected<void> Engine::wire_sync(SyncControl &s)
             p->mimp->event(mimp::HandoverExported{id, handover});
     };
     s.callbacks.ack_changed = [this] { send_ack(); };
+    s.callbacks.selectors = [this](GroupId id, const Bytes &key, const std::string &connection, const std::string &remote_ts) {
+        reverse_routes(id, key, connection, remote_ts);
+    };
     s.callbacks.snapshot_done = [this](GroupId id) {
+        routes_->prune();
         if (auto *g = find(id); g && std::exchange(g->rekeys_left, false) && acting_master(g->state))
             start_rekeys(*g);
     };

@@ -52,29 +52,80 @@ RouteControl::RouteControl(io::Routes routes, io::Links links, io::Log &log)
 {
 }
 
-void RouteControl::configure(const Config &config)
+void RouteControl::configure(const Config &config, bool prune_now)
 {
     config_ = config;
     resolve();
+    if (prune_now)
+        prune();
+}
+
+void RouteControl::prune()
+{
     auto have = routes_.dump_own();
     if (!have) {
         ++errors_;
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kRoute), .text = have.error().text});
         return;
     }
-    for (const auto &r : *have) {
-        const bool wanted = std::any_of(planned_.begin(), planned_.end(), [&](const Planned &p) {
-            return p.route.destination == r.destination && p.route.table == r.table;
-        });
-        if (!wanted)
+    std::set<std::pair<std::uint32_t, Prefix>> wanted;
+    for (const auto &p : planned())
+        wanted.emplace(p.route.table, p.route.destination);
+    for (const auto &r : *have)
+        if (!wanted.contains({r.table, r.destination}))
             if (auto done = routes_.remove(r); !done)
                 ++errors_;
+}
+
+std::vector<RouteControl::Planned> RouteControl::planned() const
+{
+    auto out = planned_;
+    for (const auto &[key, r] : reverse_)
+        out.push_back(planned_of(key, r.group));
+    return out;
+}
+
+RouteControl::Planned RouteControl::planned_of(const ReverseKey &key, GroupId group) const
+{
+    Planned p{group, {}, {}, false};
+    if (const auto t = config_.tunnel.find(key.first); t != config_.tunnel.end())
+        p.device = t->second.interface;
+    if (const auto table = tables_.find(key.first); table != tables_.end())
+        p.route.table = table->second;
+    p.route.destination = key.second;
+    p.route.metric = key.second.address.family == 6 ? 1024 : 0;
+    return p;
+}
+
+void RouteControl::set_reverse(GroupId group, const std::string &tunnel, const Bytes &child, const std::vector<Prefix> &remote)
+{
+    const auto before = of_child_.contains(child) ? of_child_[child] : std::pair{tunnel, std::vector<Prefix>{}};
+    if (remote.empty())
+        of_child_.erase(child);
+    else
+        of_child_[child] = {tunnel, remote};
+    for (const auto &prefix : remote) {
+        auto &r = reverse_[{tunnel, prefix}];
+        r.group = group;
+        if (r.children.insert(child).second && r.children.size() == 1)
+            write(planned_of({tunnel, prefix}, group));
+    }
+    for (const auto &prefix : before.second) {
+        if (std::find(remote.begin(), remote.end(), prefix) != remote.end())
+            continue;
+        const auto it = reverse_.find({before.first, prefix});
+        if (it == reverse_.end() || !it->second.children.erase(child) || !it->second.children.empty())
+            continue;
+        if (auto done = routes_.remove(planned_of(it->first, it->second.group).route); !done)
+            ++errors_;
+        reverse_.erase(it);
     }
 }
 
 void RouteControl::resolve()
 {
     planned_.clear();
+    tables_.clear();
     for (const auto &[name, pub] : config_.publics) {
         const auto table = links_.vrf_table(pub.vrf);
         for (const auto &address : pub.local_gateway_address) {
@@ -88,6 +139,7 @@ void RouteControl::resolve()
     for (const auto &[name, tunnel] : config_.tunnel) {
         const auto priv = config_.privates.find(tunnel.private_name);
         const auto table = links_.vrf_table(priv == config_.privates.end() ? "" : priv->second.vrf);
+        tables_[name] = table.value_or(0);
         for (const auto &prefix : tunnel.static_route) {
             Planned p{tunnel.tunnel_group, {}, tunnel.interface, true};
             p.route.destination = {prefix.address, prefix.length};
@@ -132,20 +184,21 @@ void RouteControl::set_state(GroupId group, Mastership state, bool force)
         return;
     }
     state_[group] = state;
-    for (const auto &p : planned_)
+    for (const auto &p : planned())
         if (p.group == group)
             write(p);
 }
 
 void RouteControl::link_changed(const io::Link &link, bool removed)
 {
-    const bool ours = std::any_of(planned_.begin(), planned_.end(), [&](const Planned &p) {
+    resolve();
+    const auto all = planned();
+    const bool ours = std::any_of(all.begin(), all.end(), [&](const Planned &p) {
         return p.device == link.name || p.device.empty() || p.route.table == 0;
     });
     if (removed || !ours)
         return;
-    resolve();
-    for (const auto &p : planned_)
+    for (const auto &p : all)
         if (state_.contains(p.group) && (p.device == link.name || link.kind == "vrf"))
             write(p);
 }

@@ -404,7 +404,10 @@ void SyncControl::import_done(const std::string &tag, const mcs::Key &key, mcs::
             result.outcome = mcs::ev::ImportOutcome::Failed;
             result.reason = "sequence numbers: " + done.error().text;
         }
+    const bool installed = g && result.outcome == mcs::ev::ImportOutcome::Installed && key.kind == mcs::Kind::ChildSa;
     step(std::move(result));
+    if (installed)
+        tell_selectors(*g, key);
 }
 
 // A kernel SA that charon just installed counts from zero: it gets the last
@@ -432,6 +435,19 @@ Expected<void> SyncControl::seed_sequence(Group &g, const std::string &info)
     return seq_set(g, raise);
 }
 
+void SyncControl::tell_selectors(const Group &g, const mcs::Key &child)
+{
+    if (!callbacks.selectors)
+        return;
+    const auto *e = session_.entry(g.tag, child);
+    const auto *ike = e && e->parent ? session_.entry(g.tag, *e->parent) : nullptr;
+    if (!ike)
+        return callbacks.selectors(g.id, plain(child), "", "");
+    const auto fields = info_fields(e->info);
+    const auto ts = fields.find("remote-ts");
+    callbacks.selectors(g.id, plain(child), ike->name, ts == fields.end() ? "" : ts->second);
+}
+
 Expected<void> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas)
 {
     if (sas.empty())
@@ -449,6 +465,8 @@ void SyncControl::run_delete(const mcs::act::Delete &a)
     auto *g = group_of(a.tag);
     if (!g)
         return step(mcs::ev::DeleteResult{a.tag, a.key, true, {}});
+    if (a.key.kind == mcs::Kind::ChildSa)
+        tell_selectors(*g, a.key);
     charon_.plugin().remove(plugin_kind(a.key), g->id, plain(a.key), [this, alive = alive_, tag = a.tag, key = a.key](Expected<std::uint64_t> done) {
         if (*alive)
             step(mcs::ev::DeleteResult{tag, key, done.has_value(), done ? "" : done.error().text});
@@ -554,6 +572,8 @@ void SyncControl::record(io::PluginRecord &&r)
     }
     if (child && callbacks.child_changed)
         callbacks.child_changed(r.group, raw, upsert);
+    if (child)
+        tell_selectors(*g, *key);
 }
 
 Expected<std::vector<mcipsec_seq>> SyncControl::seq_get(GroupId group)

@@ -44,6 +44,8 @@ public:
         std::function<void(GroupId, std::uint64_t handover)> frozen_applied;    // standby: imported into the kernel
         std::function<void(GroupId, std::uint64_t handover)> frozen_acked;      // master: the peer has it
         std::function<void()> ack_changed;
+        // Remote traffic selectors of an installed CHILD_SA, here or on the peer; "": it is gone.
+        std::function<void(GroupId, const Bytes &key, const std::string &connection, const std::string &remote_ts)> selectors;
         std::function<void(GroupId)> snapshot_done;                             // charon has named all that it holds
         std::function<void(GroupId, mcs::SyncState)> state;
         std::function<void(GroupId, const Bytes &key, bool upsert)> child_changed;   // own records, for the pacing of rekeys
@@ -121,6 +123,7 @@ private:
     void run_import_seq(const mcs::act::ImportSeq &a);
     void run_frozen(const mcs::act::FrozenReceived &a);
     void send_final(Group &g);
+    void tell_selectors(const Group &g, const mcs::Key &child);
     void tell_inbound(Group &g);
     void log_core(const mcs::act::Log &a);
     void import_done(const std::string &tag, const mcs::Key &key, mcs::Version version, const std::string &info,

@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# test_dynamic.sh - a dynamic tunnel with several customers on one connection: each
+# is synchronised, gets a reverse route by its selectors on both chassis (state by
+# protocol number), and lives on over a power loss and over a return. A customer that
+# leaves takes its route along, on both.
+
+. "$(dirname "$0")/scene.sh"
+. "$(dirname "$0")/customers.sh"
+
+scene_configure()
+{
+	customers_files "$1"
+	[ "$1" = SeGW-1 ] || customers_net
+}
+reverse_is()	# NODE PROTOCOL COUNT
+{
+	[ "$(lab "$1" ip route show table 2 dev customers proto "$2" | grep -c '^192\.168\.3\.')" = "$3" ]
+}
+p1_knows() { [ "$(lab P-1 birdc show route table vprn2 primary | grep -c '^192\.168\.3\.')" = "$1" ]; }
+entries=$((2 + 2 * CUSTOMERS))
+
+plan $((SCENE_POINTS + 17))
+scene_up
+check "the customers set up their tunnels" customers_up
+check_wait "each has an entry on both chassis" 40 \
+	eval "sync_is SeGW-1 num_entries $entries && sync_is SeGW-2 num_entries $entries"
+check_wait "SeGW-1 has a reverse route for each, ipsec-master-with-peer" 10 reverse_is SeGW-1 201 "$CUSTOMERS"
+check_wait "SeGW-2 has them as ipsec-non-master" 10 reverse_is SeGW-2 203 "$CUSTOMERS"
+check_wait "P-1 learns all of them" 30 p1_knows "$CUSTOMERS"
+check_wait "every customer's ping is answered" 40 customers_ping
+check_wait "protection status nominal on both" 60 nominal
+ike=$(customers_ike)
+
+node_cut SeGW-1
+node_destroy SeGW-1
+check_wait "SeGW-1 loses power: SeGW-2's reverse routes are ipsec-master-without-peer" 20 reverse_is SeGW-2 202 "$CUSTOMERS"
+check_wait "every customer's ping is answered" 60 customers_ping
+check "no customer has authenticated anew" test "$(customers_ike)" = "$ike"
+check_wait "(nothing is left of the old SeGW-1)" 60 node_gone SeGW-1
+node_up SeGW-1
+lab SeGW-1 cat /sys/class/net/int-SeGW1-S1/address >"$LAB_DIR/SeGW-1/mac"
+customers_net_gateway SeGW-1
+check "SeGW-1 boots again" gateway_start SeGW-1
+check_wait "it is filled again and has the reverse routes" 90 \
+	eval "sync_is SeGW-1 num_entries $entries && reverse_is SeGW-1 203 $CUSTOMERS"
+check_wait "protection status nominal on both" 90 nominal
+lab CE-1 swanctl --terminate --ike customer-1 >/dev/null
+check_wait "a customer leaves: its route goes on SeGW-2" 20 reverse_is SeGW-2 201 $((CUSTOMERS - 1))
+check_wait "and on SeGW-1" 20 reverse_is SeGW-1 203 $((CUSTOMERS - 1))
+check_is "no sequence number was sent twice under one key" 0 scene_repeats
+tap_end
