@@ -9,6 +9,8 @@
 echo "bringing up CE-1, S-1, SeGW-1, SeGW-2, P-1 ..."
 topo_up && modprobe mcipsec && gateway_keys || exit 1
 gateways_start
+wait_for "SeGW-1 is master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby
+poll 30 ping_ce
 cat <<'EOT'
 
   lab                                     the nodes
