@@ -154,10 +154,9 @@ style: deps
 ## analyze       sparse and W=1 for the module, clang-tidy for the agent
 analyze: lab-images
 	@$(QEMU)/kmod.sh $(KERNEL) w1 sparse
-	@if command -v clang-tidy >/dev/null; then \
-		cmake -S . -B $(BUILD)/tidy -G Ninja -DCMAKE_CXX_COMPILER=clang++ >/dev/null && \
-		find agent -name '*.cpp' -print0 | xargs -0 -n 4 -P $(JOBS) clang-tidy -p $(BUILD)/tidy --quiet; \
-	else echo "clang-tidy is not installed"; fi
+	@$(QEMU)/deps.sh --quiet clang clang-tidy
+	@$(QEMU)/step.sh "configure for clang-tidy" cmake -S . -B $(BUILD)/tidy -G Ninja -DCMAKE_CXX_COMPILER=clang++
+	@find agent -name '*.cpp' -print0 | xargs -0 -n 4 -P $(JOBS) clang-tidy -p $(BUILD)/tidy --quiet
 
 ## deb           Debian packages in build/deb
 deb:
