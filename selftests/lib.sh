@@ -120,6 +120,16 @@ check_wait()
 	if wait_for "$text" "$limit" "$@"; then pass "$text"; else fail "$text"; fi
 }
 
+# wait_all PID...: background jobs; fails if one of them did.
+wait_all()
+{
+	local pid failed=0
+	for pid in "$@"; do
+		wait "$pid" || failed=1
+	done
+	return $failed
+}
+
 # tap_end: summary; the script's exit code by kselftest rules.
 tap_end()
 {

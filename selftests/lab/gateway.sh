@@ -51,16 +51,13 @@ gateway_start()
 # gateways_start: every daemon of the lab, both gateways at once.
 gateways_start()
 {
-	local node pids=() failed=0
+	local node pids=()
 	bird_start P-1 || return 1
 	for node in "${GATEWAYS[@]}"; do
 		gateway_start "$node" &
 		pids+=($!)
 	done
-	for node in "${pids[@]}"; do
-		wait "$node" || failed=1
-	done
-	[ $failed = 0 ] && charon_start CE-1
+	wait_all "${pids[@]}" && charon_start CE-1
 }
 
 # ask NODE JQ WORD...: what `mcipsec -j WORD...` answers, through a jq filter.

@@ -7,13 +7,7 @@
 # the right one loaded the alarm goes. Then a connection that breaks the rules
 # (dpd) and one that is not loaded at all. Control: at the end there is no alarm.
 
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../lib.sh"
-. "$here/node.sh"
-. "$here/topology.sh"
-. "$here/daemons.sh"
-. "$here/gateway.sh"
-trap 'lab_collect /results' EXIT
+. "$(dirname "$0")/lab.sh"
 
 CONF=$LAB_DIR/SeGW-2/etc/swanctl/conf.d/tunnel-1.conf
 

@@ -7,14 +7,7 @@
 # tunnel-group is notEligible and the peer takes over with the tunnel. The
 # reasons can be read. Control: before, both are healthy and SeGW-1 is master.
 
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../lib.sh"
-. "$here/node.sh"
-. "$here/topology.sh"
-. "$here/daemons.sh"
-. "$here/gateway.sh"
-. "$here/observe.sh"
-trap 'lab_collect /results; cp "$OBS_DIR"/* /results/' EXIT
+. "$(dirname "$0")/lab.sh"
 
 group() { ask SeGW-1 ".tunnel_groups[0] | $1" show isa tunnel-group 1; }
 group_is() { [ "$(group "$1")" = "$2" ]; }

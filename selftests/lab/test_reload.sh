@@ -6,13 +6,7 @@
 # restart is refused as a whole and the running configuration stays.
 # Control: what each reload is to change is the other way before.
 
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../lib.sh"
-. "$here/node.sh"
-. "$here/topology.sh"
-. "$here/daemons.sh"
-. "$here/gateway.sh"
-trap 'lab_collect /results' EXIT
+. "$(dirname "$0")/lab.sh"
 
 PEER1='redundancy.multi-chassis.peer."192.0.2.2"' PEER2='redundancy.multi-chassis.peer."192.0.2.1"'
 

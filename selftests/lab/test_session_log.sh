@@ -6,13 +6,7 @@
 # that cannot be authenticated, a switchover with states and reason.
 # Control: before each, the log does not have it.
 
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../lib.sh"
-. "$here/node.sh"
-. "$here/topology.sh"
-. "$here/daemons.sh"
-. "$here/gateway.sh"
-trap 'lab_collect /results' EXIT
+. "$(dirname "$0")/lab.sh"
 
 # entries NODE FILTER: of the log, those that a jq filter selects
 entries() { ask "$1" ".entries[] | select($2) | .text" show log; }

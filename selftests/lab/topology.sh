@@ -167,7 +167,7 @@ node_kill()
 # topo_up: the whole network, without daemons.
 topo_up()
 {
-	local node pids=() failed=0
+	local node pids=()
 	ln -sf "$LAB_SRC/lab" /usr/local/bin/lab
 	modprobe -a veth bridge dummy vrf xfrm_interface xfrm_user esp4 ip_gre macvlan authenc echainiv seqiv gcm ctr ghash-generic aesni_intel 2>/dev/null
 	mkdir -p "$LAB_DIR"
@@ -177,10 +177,7 @@ topo_up()
 		node_up "$node" &
 		pids+=($!)
 	done
-	for node in "${pids[@]}"; do
-		wait "$node" || failed=1
-	done
-	return $failed
+	wait_all "${pids[@]}"
 }
 
 topo_down()
