@@ -47,7 +47,8 @@ apt_install()
 		apt-get install -y --no-install-recommends "${missing[@]}"
 }
 mkdir -p "$BUILD"
-# The lists on a fresh machine may be absent or old: ask once, then retry once.
+# The lists on a fresh machine are absent, or may be old: then ask and retry once.
+compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || progress "apt-get update" as_root apt-get update
 progress "apt-get install" apt_install || {
 	progress "apt-get update" as_root apt-get update
 	progress "apt-get install" apt_install
