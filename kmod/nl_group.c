@@ -130,8 +130,17 @@ static int mcipsec_config_apply(struct mcipsec_group *g, struct genl_info *info,
 		err = mcipsec_group_set_nexthops(g, true, c->public, c->n_public);
 	if (!err && c->private)
 		err = mcipsec_group_set_nexthops(g, false, c->private, c->n_private);
-	if (!err && c->has_lease)
-		WRITE_ONCE(g->lease, c->lease ? &table->leases[c->lease] : NULL);
+	if (!err && c->has_lease) {
+		struct mcipsec_lease *lease = c->lease ? &table->leases[c->lease] : NULL;
+
+		/*
+		 * A state was given under the old lease, which may have ended:
+		 * without one, or under another, it must not come back to life.
+		 */
+		if (g->lease && g->lease != lease)
+			mcipsec_group_set_mode(g, MCIPSEC_STATE_DISCOVERY, 0);
+		WRITE_ONCE(g->lease, lease);
+	}
 	return err;
 }
 
