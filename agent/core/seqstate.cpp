@@ -177,8 +177,18 @@ std::vector<NeedsRekey> SeqState::takeover(Time now)
             sa.last.oseq = sa.imported;
         }
         sa.taken = std::max(sa.taken, now);  // from here on our own export counts
+        sa.exact = false;
+        if (const auto r = reason(sa, now); r == RekeyReason::Jump || r == RekeyReason::Stale)
+            next_stop_ = now;
     }
     return needs_rekey(now);
+}
+
+void SeqState::unknown(std::span<const mcipsec_seq> kernel, Time now)
+{
+    for (const auto &k : kernel)
+        if (outbound(k) && !sas_.contains(SaId::of(k)))
+            learn({k, 0}, Time{}, now).stale = true;
 }
 
 std::vector<mcipsec_seq> SeqState::must_stop(Time now)
@@ -190,7 +200,8 @@ std::vector<mcipsec_seq> SeqState::must_stop(Time now)
     for (auto &[id, sa] : sas_) {
         if (!outbound(sa.last) || sa.blocked)
             continue;
-        if (!sa.stale && now < sa.send_until) {
+        const bool jumped = sa.jump + (esn(sa.last) ? kMarginCapEsn : kMarginCap) >= kJumpLimit;
+        if (!sa.stale && !jumped && now < sa.send_until) {
             next_stop_ = std::min(next_stop_, sa.send_until);
             continue;
         }
@@ -206,6 +217,7 @@ std::vector<mcs::SaSeq> SeqState::local_sample(std::span<const mcipsec_seq> sas,
     out.reserve(sas.size());
     for (const auto &k : sas) {
         Sa &sa = learn({k, 0}, taken, taken);
+        sa.exact = false;
         sa.imported = std::max<std::uint64_t>(sa.imported, sa.last.oseq);
         out.push_back({k, static_cast<std::uint32_t>(std::min<std::uint64_t>(sa.jump, UINT32_MAX))});
     }

@@ -95,8 +95,10 @@ public:
     // This node becomes acting master. Accounts the jumps; returns what must be rekeyed
     // before anything else. Order: worst first.
     std::vector<NeedsRekey> takeover(Time now);
-    // Acting master: SAs that must not send any more under their key (stale, or T has passed
-    // without a rekey), each once, with MCIPSEC_SEQ_RECEIVE_ONLY for MCIPSEC_CMD_SEQ_SET. They
+    // Before takeover(): what the own kernel has and nobody has told about is stale.
+    void unknown(std::span<const mcipsec_seq> kernel, Time now);
+    // Acting master: SAs that must not send any more under their key (stale, jumped too far, or
+    // T has passed without a rekey), each once, with MCIPSEC_SEQ_RECEIVE_ONLY for MCIPSEC_CMD_SEQ_SET. They
     // stay so, and first in line for a rekey, whoever is master. Cheap when there is nothing to do.
     std::vector<mcipsec_seq> must_stop(Time now);
     // Master: own export, taken at `taken`. Keeps rates; returns it with the jumps

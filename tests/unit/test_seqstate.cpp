@@ -114,6 +114,32 @@ void silence_makes_margins_grow_until_the_cap(void **)
     assert_true(s.needs_rekey(Time{3003s})[0].reason == RekeyReason::Stale);
 }
 
+// Exact numbers are exact until somebody sends again.
+void a_second_takeover_does_not_trust_old_frozen_numbers(void **)
+{
+    SeqState s;
+    s.peer_sample(one(sa(1, 1000)), Time{100s}, Time{100s});
+    s.frozen(one(sa(1, 1200)), Time{101s});
+    assert_true(s.takeover(Time{101s}).empty());
+    s.local_sample(std::vector<mcipsec_seq>{sa(1, 2000).sa}, Time{110s});
+    // Handed to the peer; nothing is heard of it for an hour, then it dies.
+    assert_false(s.refresh(Time{120s}).empty());
+    const auto list = s.takeover(Time{3700s});
+    assert_int_equal(list.size(), 1);
+    assert_true(list[0].reason == RekeyReason::Stale);
+}
+
+// What nobody has told about may have been used in any way.
+void an_unknown_sa_must_not_send(void **)
+{
+    SeqState s;
+    s.unknown(std::vector<mcipsec_seq>{sa(1, 0).sa}, Time{100s});
+    assert_int_equal(s.takeover(Time{100s}).size(), 1);
+    const auto stop = s.must_stop(Time{100s});
+    assert_int_equal(stop.size(), 1);
+    assert_true(stop[0].oseq == MCIPSEC_SEQ_RECEIVE_ONLY);
+}
+
 void an_unnamed_sa_did_not_change(void **)
 {
     SeqState s;
@@ -279,6 +305,8 @@ int main()
         cmocka_unit_test(the_margin_grows_with_the_measured_rate),
         cmocka_unit_test(silence_makes_margins_grow_until_the_cap),
         cmocka_unit_test(an_unnamed_sa_did_not_change),
+        cmocka_unit_test(a_second_takeover_does_not_trust_old_frozen_numbers),
+        cmocka_unit_test(an_unknown_sa_must_not_send),
         cmocka_unit_test(a_takeover_is_covered_and_accounted),
         cmocka_unit_test(frozen_numbers_need_no_margin),
         cmocka_unit_test(jumps_in_sum_stay_below_the_limit),

@@ -50,6 +50,8 @@ struct Group {
     std::set<std::uint64_t> open;  // plugin sequence numbers the peer has not acknowledged
     bool commit = false;
     std::vector<SaSeq> seq_out;
+    bool seq_due = false;       // a sample waits, be it empty: what it does not name has not changed
+    Time seq_empty_at{};
     Time seq_taken{};
     std::deque<frame::Frozen> frozen_out;
     std::unordered_set<Key, KeyHash> outvoted;     // IKE_SAs whose other life was proposed and refused

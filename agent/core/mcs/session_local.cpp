@@ -255,6 +255,7 @@ void Session::Impl::on(ev::SeqSample &r)
         return;  // act::SeqWanted asks for everything when somebody listens
     }
     if (g->seq_out.empty()) {
+        g->seq_due = !r.sas.empty() || now >= g->seq_empty_at;
         g->seq_out = std::move(r.sas);
         g->seq_taken = r.taken;
         return;
@@ -290,6 +291,7 @@ void Session::Impl::on(ev::FrozenSeq &r)
     }
     g->final_done = g->final_done || r.handover == 0;
     g->seq_out.clear();  // older than what follows
+    g->seq_due = false;
     g->frozen_out.clear();
     std::size_t done = 0;
     do {

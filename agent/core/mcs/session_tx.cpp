@@ -10,6 +10,10 @@
 
 namespace mcipsec::mcs {
 
+namespace {
+constexpr Duration kEmptySample = std::chrono::seconds(1);  // between two samples without a change
+}
+
 void Session::Impl::offer(Group &g)
 {
     stop_tx(g);
@@ -145,7 +149,7 @@ bool Session::Impl::send_next(Group &g)
 
 void Session::Impl::send_seq(Group &g)
 {
-    while (!g.seq_out.empty() && tx.size() < config.write_chunk) {
+    while (g.seq_due && tx.size() < config.write_chunk) {
         const auto k = std::min(g.seq_out.size(), frame::kMaxSeqPerFrame);
         frame::Seq f{g.tag, g.generation, static_cast<std::uint64_t>(g.seq_taken.time_since_epoch().count()), k == g.seq_out.size(), {}};
         f.sas.assign(g.seq_out.end() - static_cast<std::ptrdiff_t>(k), g.seq_out.end());
@@ -153,6 +157,8 @@ void Session::Impl::send_seq(Group &g)
         frame::encode(tx, f);
         n.frames_out++;
         n.seq_sent += k;
+        g.seq_due = !g.seq_out.empty();
+        g.seq_empty_at = now + kEmptySample;
     }
 }
 
