@@ -10,6 +10,7 @@
 #include <set>
 
 #include "app/config_keys.hpp"
+#include "core/lease.hpp"
 
 namespace mcipsec::app {
 
@@ -162,6 +163,10 @@ private:
             error(path + ".lease-guard", fmt::format("lease-guard is {} with a detection time of {}, allowed is 5..{}", ms(guard), ms(detection), ms(detection / 2)));
         else if (guard < default_guard(detection))
             warn(path + ".lease-guard", fmt::format("lease-guard {} is small for a detection time of {}, recommended is {} or more", ms(guard), ms(detection), ms(default_guard(detection))));
+        if (const auto plan = mc.bfd_enable ? plan_lease_bfd(std::max(mc.bfd.transmit, mc.bfd.receive), detection, mc.lease_guard)
+                                            : plan_lease_mimp(mc.keep_alive_interval, mc.hold_on_neighbor_failure, mc.lease_guard);
+            !plan)
+            error(path + ".lease-guard", plan.error().text);
         std::map<GroupId, GroupId> by_peer_group;
         for (const auto &[id, g] : mc.tunnel_group) {
             const std::string gp = path + ".tunnel-group." + std::to_string(id);

@@ -122,7 +122,7 @@ const Key<SyncConfig> kSync[] = {
     {"audit-interval", &SyncConfig::audit_interval, 1, 86400, kSec, kAny, kRestart, nullptr, "Time between two comparisons of both databases."},
     {"connect-retry", &SyncConfig::connect_retry, 0.1, 300, kSec, kAny, kRestart, nullptr, "Pause before the connection is tried again: a quarter of it at first, up to five times as much when it keeps failing."},
     {"user-timeout", &SyncConfig::user_timeout, 0.5, 300, kSec, kAny, kRestart, nullptr, "The connection is given up when sent data stays unacknowledged for so long."},
-    {"window", &SyncConfig::window, 16, 1048576, kNone, kAny, kRestart, nullptr, "Records that may be on their way unacknowledged."},
+    {"window", &SyncConfig::window, 16, 32768, kNone, kAny, kRestart, nullptr, "Records that may be on their way unacknowledged."},
 };
 
 const Key<SyncGroupConfig> kSyncGroup[] = {

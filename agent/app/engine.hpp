@@ -106,6 +106,8 @@ private:
         std::map<Bytes, Evidence> evidence;     // by CHILD_SA key
         SwitchoverView switchover;
         std::uint64_t prepare_waits = 0;        // hand-over that waits for imports
+        bool refill_done = false;               // charon has named what it holds
+        Time refill_until{};                    // charon came back empty: not before its SAs are in again, with their numbers
         bool rekeys_left = false;               // of before a planned restart, once charon's snapshot is in
         std::uint64_t frozen_have = 0, frozen_wait = 0;
         std::int64_t changed_at = 0;
@@ -150,6 +152,7 @@ private:
     Expected<void> watch_members();
     void check_members();
     void judge(Group &g);
+    bool refilling(Group &g);
     void alone(Group &g);
     void protect(Group &g);
     void group_changed(GroupId id);

@@ -37,6 +37,63 @@ std::string host_of(const std::string &endpoint) { return endpoint.substr(0, end
 
 std::string hex_spi(std::uint32_t network_order) { return fmt::format("{:08x}", ntohl(network_order)); }
 
+// One walk over a group's database: its IKE_SAs by connection, its CHILD_SAs by
+// IKE_SA. Valid until the session's next step.
+class EntryIndex {
+public:
+    EntryIndex() = default;
+    EntryIndex(const mcs::Session &session, const std::string &tag)
+    {
+        session.for_each(tag, [&](const mcs::Entry &e) {
+            if (e.key.kind == mcs::Kind::IkeSa)
+                ikes_[e.name].push_back(&e);
+            else if (e.parent)
+                children_[*e.parent].push_back(&e);
+        });
+    }
+    const std::vector<const mcs::Entry *> &ikes(const std::string &connection) const { return get(ikes_, connection); }
+    const std::vector<const mcs::Entry *> &children(const mcs::Key &ike) const { return get(children_, ike); }
+
+private:
+    template <typename M, typename K>
+    static const std::vector<const mcs::Entry *> &get(const M &map, const K &key)
+    {
+        static const std::vector<const mcs::Entry *> none;
+        const auto it = map.find(key);
+        return it == map.end() ? none : it->second;
+    }
+    std::map<std::string, std::vector<const mcs::Entry *>> ikes_;
+    std::map<mcs::Key, std::vector<const mcs::Entry *>> children_;
+};
+
+void show_ike(TunnelView &v, const mcs::Entry &e, bool acting)
+{
+    const auto f = info_fields(e.info);
+    v.local_address = host_of(field(f, "local"));
+    v.remote_address = host_of(field(f, "remote"));
+    v.local_id = field(f, "local-id");
+    v.remote_id = field(f, "remote-id");
+    v.ike_spi_i = to_hex(e.key.view().first(8));
+    v.ike_spi_r = to_hex(e.key.view().subspan(8));
+    v.ike_state = acting ? "ESTABLISHED" : "PASSIVE";
+    v.ike_algorithms = fmt::format("{} {} {} {}", field(f, "encr"), field(f, "integ"), field(f, "prf"), field(f, "ke"));
+    v.sync_state = acting ? "local" : std::string(mcs::to_string(e.status));
+}
+
+void show_child(TunnelView &v, const mcs::Entry &e)
+{
+    const auto f = info_fields(e.info);
+    if (e.status == mcs::LocalStatus::Installed)
+        v.oper = "Up";
+    v.child_spis.push_back(fmt::format("in {} out {}", field(f, "spi-in"), field(f, "spi-out")));
+    v.esp_algorithms = field(f, "encr") + (field(f, "integ").empty() ? "" : " " + field(f, "integ"));
+    const auto local = split(field(f, "local-ts")), remote = split(field(f, "remote-ts"));
+    for (const auto &l : local)
+        for (const auto &r : remote)
+            if (const auto ts = l + " === " + r; std::find(v.traffic_selectors.begin(), v.traffic_selectors.end(), ts) == v.traffic_selectors.end())
+                v.traffic_selectors.push_back(ts);
+}
+
 }  // namespace
 
 // ---- peers ----
@@ -236,6 +293,7 @@ std::vector<TunnelGroupView> Engine::tunnel_groups()
 std::vector<TunnelView> Engine::tunnels(const std::string &name, std::size_t from, std::size_t limit)
 {
     std::vector<TunnelView> out;
+    std::map<GroupId, EntryIndex> databases;    // walked once a request
     std::size_t at = 0;
     for (const auto &[tunnel_name, t] : config_.tunnel) {
         if (!name.empty() && tunnel_name != name)
@@ -268,36 +326,14 @@ std::vector<TunnelView> Engine::tunnels(const std::string &name, std::size_t fro
                 v.rekey = fmt::format("{} of {} done", r.done, r.total);
         }
         if (tag) {
-            std::set<mcs::Key> ours;
-            g->sync->session().for_each(*tag, [&](const mcs::Entry &e) {
-                if (e.key.kind != mcs::Kind::IkeSa || e.name != t.connection)
-                    return;
-                ours.insert(e.key);
-                const auto f = info_fields(e.info);
-                v.local_address = host_of(field(f, "local"));
-                v.remote_address = host_of(field(f, "remote"));
-                v.local_id = field(f, "local-id");
-                v.remote_id = field(f, "remote-id");
-                v.ike_spi_i = to_hex(e.key.view().first(8));
-                v.ike_spi_r = to_hex(e.key.view().subspan(8));
-                v.ike_state = acting_master(g->state) ? "ESTABLISHED" : "PASSIVE";
-                v.ike_algorithms = fmt::format("{} {} {} {}", field(f, "encr"), field(f, "integ"), field(f, "prf"), field(f, "ke"));
-                v.sync_state = acting_master(g->state) ? "local" : std::string(mcs::to_string(e.status));
-            });
-            g->sync->session().for_each(*tag, [&](const mcs::Entry &e) {
-                if (e.key.kind != mcs::Kind::ChildSa || !e.parent || !ours.contains(*e.parent))
-                    return;
-                const auto f = info_fields(e.info);
-                if (e.status == mcs::LocalStatus::Installed)
-                    v.oper = "Up";
-                v.child_spis.push_back(fmt::format("in {} out {}", field(f, "spi-in"), field(f, "spi-out")));
-                v.esp_algorithms = field(f, "encr") + (field(f, "integ").empty() ? "" : " " + field(f, "integ"));
-                const auto local = split(field(f, "local-ts")), remote = split(field(f, "remote-ts"));
-                for (const auto &l : local)
-                    for (const auto &r : remote)
-                        if (const auto ts = l + " === " + r; std::find(v.traffic_selectors.begin(), v.traffic_selectors.end(), ts) == v.traffic_selectors.end())
-                            v.traffic_selectors.push_back(ts);
-            });
+            auto [index, fresh] = databases.try_emplace(g->id);
+            if (fresh)
+                index->second = EntryIndex(g->sync->session(), *tag);
+            for (const auto *ike : index->second.ikes(t.connection)) {
+                show_ike(v, *ike, acting_master(g->state));
+                for (const auto *child : index->second.children(ike->key))
+                    show_child(v, *child);
+            }
         }
         out.push_back(std::move(v));
     }

@@ -62,6 +62,8 @@ bool Engine::set_gate(Group &g)
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "gate: " + done.error().text, .group = g.id});
     g.gate_known = done.has_value();
     g.module_ok = done.has_value();
+    if (auto *p = peer_of(g))
+        p->mimp->hold_lease(!g.gate_known && !acting_master(g.state));
     return g.gate_known;
 }
 
@@ -152,7 +154,7 @@ void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
         return;
     // Without its peer this node cannot know whether the peer lives and has the
     // traffic. A rekey that goes out here while the answer comes in there ruins the
-    // IKE_SA, so each waits for a sign that the tunnel's packets come here.
+    // IKE_SA, so they wait for a sign that the group's packets come here.
     if (g.state == Mastership::Eligible) {
         log_.write({.level = io::Level::Notice,
                     .event = std::string(io::event::kSwitchover),
@@ -194,12 +196,12 @@ void Engine::release_rekeys(Group &g, bool sampled)
         const auto known = g.sync->known(g.id, it->second.sa);
         if (known && !it->second.seq)
             it->second.seq = known->seq;
-        if (!known || known->seq == *it->second.seq) {
-            ++it;
-            continue;
+        if (known && known->seq != *it->second.seq) {       // all tunnels of a group go the same way
+            g.pacer.release_all(now);
+            g.evidence.clear();
+            break;
         }
-        g.pacer.release(it->first, now);
-        it = g.evidence.erase(it);
+        ++it;
     }
     rekeys_due(g);
 }
@@ -265,6 +267,8 @@ void Engine::judge(Group &g)
     g.members.clear();
     for (const auto &name : tg->second.mda) {
         g.members.push_back(members_->health(name, down));
+        if (refilling(g))
+            g.members.back().faults.emplace_back("charon is being filled again");
         if (!g.module_ok)
             g.members.back().faults.emplace_back("the kernel module does not take the tunnel-group's state");
     }
@@ -286,6 +290,19 @@ void Engine::judge(Group &g)
         if (auto *p = peer_of(g))
             p->mimp->event(mimp::OperChange{g.id, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)});
     alone(g);
+}
+
+// A charon that came back installs each CHILD_SA with sequence number 0; the numbers
+// follow. Nothing may leave in between (I3), so the group counts as down till then.
+bool Engine::refilling(Group &g)
+{
+    if (loop_.now() >= g.refill_until)
+        return false;
+    const auto *tag = g.sync ? g.sync->tag_of(g.id) : nullptr;
+    const auto status = tag ? g.sync->session().group_status(*tag) : std::nullopt;
+    if (status && g.refill_done && status->local.installing == 0)
+        g.refill_until = Time{};
+    return loop_.now() < g.refill_until;
 }
 
 // ---- protection status ----
@@ -564,6 +581,10 @@ Expected<void> Engine::wire_sync(SyncControl &s)
     };
     s.callbacks.snapshot_done = [this](GroupId id) {
         routes_->prune();
+        if (auto *g = find(id)) {
+            g->refill_done = true;
+            judge(*g);
+        }
         if (auto *g = find(id); g && std::exchange(g->rekeys_left, false) && acting_master(g->state))
             start_rekeys(*g);
     };

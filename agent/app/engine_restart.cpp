@@ -58,7 +58,7 @@ void Engine::ask_for_restart()
             // Nobody to ask: a peer that boots meanwhile listens for its discovery
             // interval before it forwards, and must hear us by then.
             if (!p.mimp->snapshot().reached)
-                restart_grants_[address] = loop_.now() + std::min(mc.restart_hold, mc.discovery_interval / 2);
+                restart_grants_[address] = loop_.now() + std::min({mc.restart_hold, mc.discovery_interval / 2, mc.discovery_interval_boot / 2});
             else
                 p.mimp->event(mimp::Restarting{mc.restart_hold});
         }

@@ -75,25 +75,42 @@ Expected<io::GroupConfig> gate_config(const Config &config, GroupId group, io::L
 
 Expected<void> boot_gates(io::McipsecNl &kernel, io::Links &links, const Config &config, bool prune)
 {
-    for (const auto &[id, tg] : config.tunnel_group) {
+    if (prune) {        // first: what it had may belong to another group now
+        auto have = kernel.group_dump();
+        if (!have)
+            return tl::unexpected(have.error());
+        for (const auto &g : *have)
+            if (!config.tunnel_group.contains(g.id))
+                if (auto gone = kernel.group_del(g.id); !gone)
+                    return gone;
+    }
+    auto apply = [&](GroupId id) -> Expected<void> {
         auto g = gate_config(config, id, links);
         if (!g)
             return tl::unexpected(g.error());
         auto made = kernel.group_new(*g);
         if (!made && made.error().code == -EEXIST)
             made = kernel.group_replace(*g);
-        if (!made)
-            return fail(made.error().code, fmt::format("tunnel-group {}: {}", id, made.error().text));
+        return made;
+    };
+    // An address that moves is taken only once its old group has let go of it.
+    std::vector<GroupId> left;
+    for (const auto &[id, tg] : config.tunnel_group)
+        left.push_back(id);
+    for (std::size_t before = left.size() + 1; !left.empty() && left.size() < before;) {
+        before = left.size();
+        std::vector<GroupId> again;
+        for (const auto id : left) {
+            const auto made = apply(id);
+            if (!made && made.error().code != -EADDRINUSE)
+                return fail(made.error().code, fmt::format("tunnel-group {}: {}", id, made.error().text));
+            if (!made)
+                again.push_back(id);
+        }
+        left = std::move(again);
     }
-    if (!prune)
-        return {};
-    auto have = kernel.group_dump();
-    if (!have)
-        return tl::unexpected(have.error());
-    for (const auto &g : *have)
-        if (!config.tunnel_group.contains(g.id))
-            if (auto gone = kernel.group_del(g.id); !gone)
-                return gone;
+    if (!left.empty())
+        return fail(-EADDRINUSE, fmt::format("tunnel-group {}: a local-gateway-address belongs to another tunnel-group in the kernel", left.front()));
     return {};
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/applied.hpp"
+#include "app/unwind.hpp"
 
 namespace mcipsec::app {
 
@@ -113,6 +114,14 @@ void PeerControl::event(mimp::Event e)
         return;
     }
     stepping_ = true;
+    // An exception on the way (the loop reports it) must not leave this half done:
+    // what was not carried out is not known, so the group is fenced and starts anew.
+    const auto failed = [this] {
+        stepping_ = false;
+        queued_.clear();
+        loop_.post([this] { event(mimp::Stalled{}); });
+    };
+    Unwind guard(failed);
     auto actions = session_->step(e, loop_.now());
     for (;;) {
         for (const auto &a : actions)
@@ -123,6 +132,7 @@ void PeerControl::event(mimp::Event e)
         queued_.erase(queued_.begin());
         actions = session_->step(next, loop_.now());
     }
+    guard.dismiss();
     stepping_ = false;
     arm();
 }
@@ -284,8 +294,17 @@ void PeerControl::renew_lease()
         set_lease(r.expiry);
 }
 
+void PeerControl::hold_lease(bool hold)
+{
+    if (std::exchange(held_, hold) == hold || !hold)
+        return;
+    (void)kernel_.lease_set(cookie_, lease_id_, loop_.now());
+}
+
 void PeerControl::set_lease(Time expiry)
 {
+    if (held_)
+        return;
     auto done = kernel_.lease_set(cookie_, lease_id_, expiry);
     if (done)
         return;

@@ -52,6 +52,9 @@ public:
     // Planned restart, granted: the kernel's lease bridges it until `expiry`, and
     // BFD goes AdminDown, which is no failure for the peer. The last word of this process.
     Expected<void> bridge_restart(Time expiry);
+    // A gate that should be shut could not be shut: the lease ends now, and is not
+    // renewed until the kernel has taken the state.
+    void hold_lease(bool hold);
 
     const PeerConfig &config() const { return peer_; }
     const std::string &name() const { return name_; }
@@ -90,6 +93,7 @@ private:
     std::optional<bfd::Session> bfd_;
     std::optional<LeaseKeeper> keeper_;     // with BFD only; without it the session decides
     bool bfd_up_ = false;
+    bool held_ = false;
     Duration transmit_interval_{}, remote_detection_{};     // as BFD agreed last
     std::unique_ptr<io::UdpSocket> mimp_socket_, bfd_rx_, bfd_tx_;
     io::EventSource timer_, bfd_timer_;

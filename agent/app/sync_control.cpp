@@ -8,6 +8,7 @@
 #include "app/applied.hpp"
 #include "app/config_digest.hpp"
 #include "app/record_info.hpp"
+#include "app/unwind.hpp"
 #include "io/files.hpp"
 
 namespace mcipsec::app {
@@ -246,12 +247,29 @@ void SyncControl::step(mcs::Event event)
     }
     stepping_ = true;
     const auto alive = alive_;
+    // An exception on the way (the loop reports it): a new channel begins with a resync.
+    const auto failed = [this, alive] {
+        if (!*alive)
+            return;
+        stepping_ = false;
+        queued_.clear();
+        loop_.post([this, alive] {
+            if (!*alive)
+                return;
+            if (channel_)
+                channel_->close();
+            channel_down(io::TlsDown::ConnectionLost, "internal error");
+        });
+    };
+    Unwind guard(failed);
     auto actions = session_.step(std::move(event), loop_.now());
     for (;;) {
         for (auto &a : actions) {
             run(std::move(a));
-            if (!*alive)
+            if (!*alive) {
+                guard.dismiss();
                 return;
+            }
         }
         if (queued_.empty())
             break;
@@ -259,6 +277,7 @@ void SyncControl::step(mcs::Event event)
         queued_.erase(queued_.begin());
         actions = session_.step(std::move(next), loop_.now());
     }
+    guard.dismiss();
     stepping_ = false;
     (void)timer_.arm(session_.deadline());
 }
@@ -421,7 +440,7 @@ Expected<void> SyncControl::seed_sequence(Group &g, const std::string &info)
     std::vector<mcipsec_seq> raise;
     for (mcs::SaSeq sa : {mcs::SaSeq{sas->in, 0}, mcs::SaSeq{sas->out, 0}}) {
         const auto id = SaId::of(sa.sa);
-        Time taken = now;
+        Time taken{};       // no sample has named it: as old as the last complete one
         if (const auto known = g.seq.known(id)) {
             sa.sa.oseq = known->oseq;
             sa.sa.seq = known->seq;
@@ -432,7 +451,14 @@ Expected<void> SyncControl::seed_sequence(Group &g, const std::string &info)
         for (const auto &s : g.seq.peer_sample(std::span(&sa, 1), taken, now))
             raise.push_back(s);
     }
-    return seq_set(g, raise);
+    const auto result = kernel_.seq_set(g.id, raise);
+    if (!result)
+        return tl::unexpected(result.error());
+    // One of the two may not be installed in the middle of a rekey; of one with a mark the module finds none.
+    if (result->missing >= raise.size() || result->refused)
+        return fail(-ENOENT, fmt::format("the kernel has not taken {} of {} (no such SA without a mark, or hardware offload)",
+                                         result->missing + result->refused, raise.size()));
+    return {};
 }
 
 void SyncControl::tell_selectors(const Group &g, const mcs::Key &child)
@@ -669,6 +695,9 @@ std::vector<NeedsRekey> SyncControl::takeover(GroupId group)
     auto *g = group_of(group);
     if (!g)
         return {};
+    if (has_peer())
+        if (const auto kernel = seq_get(group))
+            g->seq.unknown(*kernel, loop_.now());
     auto urgent = g->seq.takeover(loop_.now());
     stop_unsafe(*g);
     return urgent;

@@ -208,11 +208,9 @@ void hanging_script_is_killed_with_its_children(void **)
     c.timeout = 400ms;
     c.track_script = script(w.dir, "hang", "sleep 1000 &\necho $! >" + pids + ".new\nmv " + pids + ".new " + pids + "\nwait");
     w.use(c);
-    unsigned turns = 0;
-    const bool wrote = turn_until(*w.loop, [&] { turns++; return std::filesystem::exists(pids) || w.fault().find("no answer") != std::string::npos; });
+    const bool wrote = turn_until(*w.loop, [&] { return std::filesystem::exists(pids) || w.fault().find("no answer") != std::string::npos; });
     assert_true(wrote);
     assert_true(w.fault_is("no answer within 0.4 s"));
-    assert_true(turns > 1);
     c.track_script.clear();
     w.use(c);
     assert_true(w.fault_is(""));
