@@ -125,8 +125,9 @@ check-tools: lab-tools
 	@$(QEMU)/step.sh "build test tools" $(MAKE) -C selftests/lab O=$(BUILD)/lab-tools check-tools
 .PHONY: check-tools
 
-## check-long    check on both kernels, then every fuzzer
+## check-long    check on both kernels, a longer exploration, then every fuzzer
 check-long: check-matrix
+	@$(QEMU)/step.sh "explore 10^7 states a layer" $(NICE) $(BUILD)/agent/explore --states 10000000
 	@$(MAKE) fuzz
 
 ## check-matrix  kernel and demo tests on the 6.1 and 6.12 kernels
