@@ -136,6 +136,7 @@ void the_agents_own_settings_are_named(void **)
     assert_string_equal(text_with("[\"192.168.1.1/32\"]", "[\"192.168.1.0/24\"]").c_str(), "static-route");
     assert_string_equal(text_with("static-tunnel-redundant-next-hop = [\"192.168.20.1\"]", "").c_str(), "next-hops");
     assert_string_equal(text_with("bfd-enable = true", "bfd-enable = false").c_str(), "bfd-enable");
+    assert_string_equal(text_with("bfd-enable = true", "bfd-enable = true\nhold-on-neighbor-failure = 5").c_str(), "hold-on-neighbor-failure");
     assert_string_equal(text_with("mda = [\"2/1\"]\n", "mda = [\"2/1\", \"2/2\"]\n").c_str(), "");
     assert_string_equal(text_with("active-mda-number = 1\nmda = [\"2/1\"]", "active-mda-number = 2\nmda = [\"2/1\", \"2/2\"]").c_str(), "active-mda-number");
     // A sync-tag that pairs our group 1 with one whose peer-group is another.
