@@ -10,6 +10,7 @@
 
 #include "mcipsec_announce.h"
 #include "mcipsec_collect.h"
+#include "mcipsec_vips.h"
 
 #include <processing/jobs/callback_job.h>
 
@@ -154,6 +155,7 @@ static bool announce_ike(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 		}
 		entry->digest = digest;
 		entry->version++;
+		mcipsec_vips_remember(entry, ike_sa);
 		entry->own_seq = entry->seq = ++this->table->seq;
 		entry->published = TRUE;
 		entry->group = group->id;
@@ -366,9 +368,11 @@ METHOD(mcipsec_announce_t, changes, void,
 	group = group_of(this, ike_sa);
 	entry = this->table->get_ike(this->table, key, FALSE);
 	if (entry && !entry->deleted && announces(this, group) &&
-		ike_sa->has_condition(ike_sa, COND_PPK))
-	{	/* SK_d cannot be derived from what a record carries */
-		DBG1(DBG_IKE, "mcipsec: IKE_SA %s[%u] uses a PPK, not replicated",
+		ike_sa->has_condition(ike_sa, COND_PPK) && !entry->rekeyed &&
+		!entry->ppk_id.len)
+	{	/* SK_d cannot be derived from what a record would carry */
+		DBG1(DBG_IKE, "mcipsec: IKE_SA %s[%u] uses an unknown PPK, not "
+			 "replicated",
 			 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
 	}
 	else if (entry && !entry->deleted && announces(this, group) &&

@@ -208,6 +208,11 @@ mcipsec_buf_t mcipsec_collect_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry,
 	add_hosts(&record->peer_addresses,
 			  ike_sa->create_peer_address_enumerator(ike_sa));
 
+	if (ike_sa->has_condition(ike_sa, COND_PPK) && !entry->rekeyed)
+	{	/* what a rekey made depends on it through the old SK_d only */
+		record->ppk_id = bytes(entry->ppk_id);
+	}
+
 	local_id = identity(ike_sa->get_my_id(ike_sa));
 	other_id = ike_sa->get_other_id(ike_sa);
 	remote_id = identity(other_id);
@@ -237,6 +242,10 @@ mcipsec_buf_t mcipsec_collect_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry,
 
 bool mcipsec_collect_wanted(child_sa_t *child_sa)
 {
+	if (child_sa->get_label(child_sa))
+	{	/* a record has no security label */
+		return FALSE;
+	}
 	switch (child_sa->get_state(child_sa))
 	{
 		case CHILD_INSTALLED:

@@ -179,6 +179,32 @@ static void keep_proposed_spi(mcipsec_ike_entry_t *entry, message_t *message)
 }
 
 /**
+ * Remember the identity of the postquantum pre-shared key that the initiator
+ * proposes, RFC 8784 section 3
+ */
+static void keep_ppk_id(mcipsec_ike_entry_t *entry, message_t *message)
+{
+	notify_payload_t *notify;
+	chunk_t data;
+
+	if (message->get_exchange_type(message) != IKE_AUTH ||
+		!message->get_request(message))
+	{
+		return;
+	}
+	notify = message->get_notify(message, PPK_IDENTITY);
+	if (notify)
+	{
+		data = notify->get_notification_data(notify);
+		if (data.len > 1)
+		{	/* behind a type, of which there is one only */
+			chunk_free(&entry->ppk_id);
+			entry->ppk_id = chunk_clone(chunk_skip(data, 1));
+		}
+	}
+}
+
+/**
  * Does the response that was just built end the IKE_SA?
  */
 static bool answers_delete(ike_sa_t *ike_sa)
@@ -219,6 +245,16 @@ METHOD(listener_t, message_hook, bool,
 		{	/* tasks will handle the answer after this hook */
 			this->announce->dirty(this->announce, key);
 		}
+		else if (plain)
+		{
+			this->table->lock->lock(this->table->lock);
+			entry = this->table->get_ike(this->table, key, FALSE);
+			if (entry)
+			{
+				keep_ppk_id(entry, message);
+			}
+			this->table->lock->unlock(this->table->lock);
+		}
 		return TRUE;
 	}
 	mid = message->get_message_id(message);
@@ -233,6 +269,7 @@ METHOD(listener_t, message_hook, bool,
 			if (message->get_request(message))
 			{
 				keep_proposed_spi(entry, message);
+				keep_ppk_id(entry, message);
 			}
 		}
 		else

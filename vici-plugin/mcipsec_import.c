@@ -7,6 +7,7 @@
 #include "mcipsec_import_child.h"
 #include "mcipsec_keys.h"
 #include "mcipsec_midsync.h"
+#include "mcipsec_vips.h"
 
 ENUM(mcipsec_import_result_names, MCIPSEC_INSTALLED, MCIPSEC_FAILED,
 	"installed",
@@ -88,7 +89,8 @@ static proposal_t *create_proposal(mcipsec_ike_record_t *record)
 /**
  * Derive the keys of a new IKE_SA object
  */
-static bool derive_keys(ike_sa_t *ike_sa, mcipsec_ike_record_t *record)
+static bool derive_keys(ike_sa_t *ike_sa, mcipsec_ike_record_t *record,
+						shared_key_t *ppk)
 {
 	mcipsec_keys_t keys = {
 		.secret = chunk(record->secret),
@@ -102,7 +104,8 @@ static bool derive_keys(ike_sa_t *ike_sa, mcipsec_ike_record_t *record)
 
 	proposal = create_proposal(record);
 	ok = mcipsec_keys_into(ike_sa->get_keymat(ike_sa), proposal,
-						   ike_sa->get_id(ike_sa), &keys);
+						   ike_sa->get_id(ike_sa), &keys) &&
+		 (!ppk || mcipsec_keys_mix(ike_sa->get_keymat(ike_sa), ppk));
 	if (ok)
 	{
 		ike_sa->set_proposal(ike_sa, proposal);
@@ -257,6 +260,7 @@ static void inherit(private_mcipsec_import_t *this, ike_sa_t *ike_sa,
  */
 static ike_sa_t *create_ike(private_mcipsec_import_t *this,
 							mcipsec_ike_record_t *record, peer_cfg_t *peer_cfg,
+							shared_key_t *ppk,
 							const uint8_t key[MCIPSEC_KEY_IKE])
 {
 	identification_t *eap_id;
@@ -269,7 +273,7 @@ static ike_sa_t *create_ike(private_mcipsec_import_t *this,
 	id->destroy(id);
 	charon->bus->set_sa(charon->bus, ike_sa);
 
-	if (!derive_keys(ike_sa, record))
+	if (!derive_keys(ike_sa, record, ppk))
 	{
 		ike_sa->destroy(ike_sa);
 		charon->bus->set_sa(charon->bus, NULL);
@@ -332,6 +336,8 @@ static void remember(mcipsec_ike_entry_t *entry,
 	chunk_clear(&entry->nonce_r);
 	chunk_clear(&entry->secret);
 	chunk_clear(&entry->old_skd);
+	chunk_free(&entry->ppk_id);
+	entry->ppk_id = chunk_clone(chunk(record->ppk_id));
 	entry->nonce_i = chunk_clone(chunk(record->nonce_i));
 	entry->nonce_r = chunk_clone(chunk(record->nonce_r));
 	entry->secret = chunk_clone(chunk(record->secret));
@@ -364,6 +370,7 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 	mcipsec_group_entry_t *group;
 	mcipsec_import_result_t result = MCIPSEC_FAILED;
 	peer_cfg_t *peer_cfg = NULL;
+	shared_key_t *ppk = NULL;
 	ike_sa_t *ike_sa = NULL;
 	bool stale, known, active;
 
@@ -424,7 +431,24 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 			result = MCIPSEC_AWAIT_CONF;
 			goto out;
 		}
-		ike_sa = create_ike(this, record, peer_cfg, request->key);
+		if (IF_ID_IS_UNIQUE(peer_cfg->get_if_id(peer_cfg, TRUE)) ||
+			IF_ID_IS_UNIQUE(peer_cfg->get_if_id(peer_cfg, FALSE)))
+		{	/* charon draws it for each IKE_SA and lets nobody set it */
+			request->reason = "if_id %unique of a connection cannot be taken "
+							  "over, set it in its children";
+			goto out;
+		}
+		if (record->ppk_id.len)
+		{
+			ppk = mcipsec_keys_ppk(chunk(record->ppk_id));
+			if (!ppk)
+			{
+				request->reason = "postquantum pre-shared key is not loaded";
+				result = MCIPSEC_AWAIT_CONF;
+				goto out;
+			}
+		}
+		ike_sa = create_ike(this, record, peer_cfg, ppk, request->key);
 		if (!ike_sa)
 		{
 			request->reason = "key derivation failed";
@@ -434,8 +458,9 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 	apply_state(ike_sa, record);
 
 	this->table->lock->lock(this->table->lock);
-	remember(this->table->get_ike(this->table, request->key, TRUE), request,
-			 record);
+	entry = this->table->get_ike(this->table, request->key, TRUE);
+	remember(entry, request, record);
+	mcipsec_vips_remember(entry, ike_sa);
 	this->table->lock->unlock(this->table->lock);
 
 	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
@@ -443,6 +468,7 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 
 out:
 	DESTROY_IF(peer_cfg);
+	DESTROY_IF(ppk);
 	memwipe(record, sizeof(*record));
 	free(record);
 	return result;

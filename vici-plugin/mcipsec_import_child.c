@@ -192,6 +192,48 @@ static bool update(child_sa_t *child_sa, mcipsec_child_record_t *record)
 	return ok;
 }
 
+/** Numbers that are drawn at most to get beyond an imported one */
+#define DRAWS_MAX	1000000
+
+/**
+ * charon draws marks and interface ids that are configured as %unique from
+ * counters: get them beyond those that a record brings, so that none is drawn a
+ * second time.
+ *
+ * The counters are charon's own; it draws one of each that the child wants with
+ * every CHILD_SA object.
+ */
+static void skip_unique(ike_sa_t *ike_sa, child_cfg_t *config,
+						mcipsec_child_record_t *record)
+{
+	child_sa_create_t data = {};
+	uint32_t mark = 0, if_id = 0, wanted_mark = 0, wanted_if_id = 0;
+	child_sa_t *probe;
+	int i;
+
+	if (IF_ID_IS_UNIQUE(config->get_if_id(config, TRUE)) ||
+		IF_ID_IS_UNIQUE(config->get_if_id(config, FALSE)))
+	{
+		wanted_if_id = max(record->if_id_in, record->if_id_out);
+	}
+	if (MARK_IS_UNIQUE(config->get_mark(config, TRUE).value) ||
+		MARK_IS_UNIQUE(config->get_mark(config, FALSE).value))
+	{
+		wanted_mark = max(record->mark_in, record->mark_out);
+	}
+	for (i = 0; i < DRAWS_MAX && (mark < wanted_mark || if_id < wanted_if_id);
+		 i++)
+	{
+		probe = child_sa_create(ike_sa->get_my_host(ike_sa),
+								ike_sa->get_other_host(ike_sa), config, &data);
+		mark = max(probe->get_mark(probe, TRUE).value,
+				   probe->get_mark(probe, FALSE).value);
+		if_id = max(probe->get_if_id(probe, TRUE),
+					probe->get_if_id(probe, FALSE));
+		probe->destroy(probe);
+	}
+}
+
 /**
  * Create a CHILD_SA with its kernel states, NULL if that fails
  */
@@ -385,6 +427,7 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 			result = MCIPSEC_AWAIT_CONF;
 			goto out;
 		}
+		skip_unique(ike_sa, config, record);
 		child_sa = create_child(ike_sa, config, record, local_ts, remote_ts);
 		if (!child_sa)
 		{

@@ -75,6 +75,30 @@ bool mcipsec_keys_into(keymat_t *keymat, proposal_t *proposal, ike_sa_id_t *id,
 /*
  * Described in header
  */
+shared_key_t *mcipsec_keys_ppk(chunk_t ppk_id)
+{
+	identification_t *id;
+	shared_key_t *ppk;
+
+	id = identification_create_from_data(ppk_id);
+	ppk = lib->credmgr->get_shared(lib->credmgr, SHARED_PPK, id, NULL);
+	id->destroy(id);
+	return ppk;
+}
+
+/*
+ * Described in header
+ */
+bool mcipsec_keys_mix(keymat_t *keymat, shared_key_t *ppk)
+{
+	keymat_v2_t *v2 = (keymat_v2_t*)keymat;
+
+	return v2->derive_ike_keys_ppk(v2, ppk->get_key(ppk));
+}
+
+/*
+ * Described in header
+ */
 keymat_t *mcipsec_keys_derive(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
 {
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);

@@ -5,7 +5,7 @@
  *
  * Keys of an IKE_SA, derived again from what the exchange that made it left:
  * nonces, shared secret, and SK_d of the IKE_SA it replaced. RFC 7296 sections
- * 2.14 and 2.18.
+ * 2.14 and 2.18, RFC 8784 section 3.
  */
 
 #ifndef MCIPSEC_KEYS_H_
@@ -31,6 +31,18 @@ struct mcipsec_keys_t {
  */
 bool mcipsec_keys_into(keymat_t *keymat, proposal_t *proposal, ike_sa_id_t *id,
 					   mcipsec_keys_t *keys);
+
+/**
+ * The postquantum pre-shared key of an identity, as configured here.
+ *
+ * @return			key, owned by the caller; NULL if there is none
+ */
+shared_key_t *mcipsec_keys_ppk(chunk_t ppk_id);
+
+/**
+ * Mix a postquantum pre-shared key into the derived keys, RFC 8784.
+ */
+bool mcipsec_keys_mix(keymat_t *keymat, shared_key_t *ppk);
 
 /**
  * Derive the keys of an IKE_SA into a keymat of its own, with other nonces for

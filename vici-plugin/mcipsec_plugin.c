@@ -22,6 +22,7 @@
 #include "mcipsec_running.h"
 #include "mcipsec_table.h"
 #include "mcipsec_vici.h"
+#include "mcipsec_vips.h"
 
 #include <plugins/vici/vici_plugin.h>
 
@@ -51,6 +52,7 @@ struct private_mcipsec_plugin_t {
 	mcipsec_midsync_t *midsync;
 	mcipsec_log_t *log;
 	mcipsec_group_t *group;
+	mcipsec_vips_t *vips;
 	mcipsec_vici_t *vici;
 
 	/**
@@ -147,6 +149,7 @@ static void stop(private_mcipsec_plugin_t *this)
 		charon->bus->remove_listener(charon->bus, &this->export->listener);
 		this->export->destroy(this->export);
 	}
+	DESTROY_IF(this->vips);
 	DESTROY_IF(this->import);
 	DESTROY_IF(this->group);
 	DESTROY_IF(this->gate);
@@ -180,6 +183,7 @@ static bool start(private_mcipsec_plugin_t *this, vici_dispatcher_t *dispatcher)
 
 	this->group = mcipsec_group_create(this->table, this->gate);
 	this->import = mcipsec_import_create(this->table);
+	this->vips = mcipsec_vips_create(this->table);
 	this->export = mcipsec_export_create(this->table, this->announce);
 	charon->bus->add_listener(charon->bus, &this->export->listener);
 	this->retransmit = mcipsec_retransmit_create(this->table);

@@ -83,6 +83,7 @@ static const field_t ike_fields[] = {
 	IKE(32, LIST,		local_vips,		false),
 	IKE(33, LIST,		remote_vips,	false),
 	IKE(34, LIST,		peer_addresses,	false),
+	IKE(35, BYTES,		ppk_id,			false),
 	IKE(128, TIME,		age,			false),
 	IKE(129, TIME,		rekey,			false),
 	IKE(130, TIME,		reauth,			false),

@@ -87,6 +87,8 @@ typedef struct {
 	/* peer and flags */
 	mcipsec_endpoint_t local, remote;
 	mcipsec_bytes_t local_id, remote_id, eap_id;
+	/* identity of the postquantum pre-shared key that SK_d depends on */
+	mcipsec_bytes_t ppk_id;
 	uint64_t extensions, conditions;
 	mcipsec_list_t local_vips, remote_vips, peer_addresses;
 	/* seconds: age, and left until; MCIPSEC_NEVER if not set */

@@ -399,10 +399,17 @@ static void ike_destroy(private_mcipsec_table_t *this,
 	mcipsec_packets_clear(&entry->response);
 	mcipsec_packets_clear(&entry->request);
 	mcipsec_packets_clear(&entry->sync.packets);
+	if (entry->vips)
+	{
+		entry->vips->destroy_offset(entry->vips, offsetof(host_t, destroy));
+	}
+	DESTROY_IF(entry->vip_owner);
+	DESTROY_IF(entry->vip_host);
 	chunk_clear(&entry->nonce_i);
 	chunk_clear(&entry->nonce_r);
 	chunk_clear(&entry->secret);
 	chunk_clear(&entry->old_skd);
+	chunk_free(&entry->ppk_id);
 	free(entry);
 }
 

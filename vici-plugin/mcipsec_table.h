@@ -168,6 +168,9 @@ struct mcipsec_ike_entry_t {
 	/** key derivation input */
 	chunk_t nonce_i, nonce_r, secret;
 
+	/** identity of a postquantum pre-shared key, if the peers agreed on one */
+	chunk_t ppk_id;
+
 	/** of an IKE_SA that replaced another one: its SPIs, SK_d, PRF */
 	bool rekeyed;
 	uint8_t old_key[MCIPSEC_KEY_IKE];
@@ -193,6 +196,12 @@ struct mcipsec_ike_entry_t {
 
 	/** the request was imported: repeat it at activation */
 	bool request_imported;
+
+	/** virtual addresses that the peer has, host_t, NULL if none; who it is and
+	 *  where, set with them */
+	linked_list_t *vips;
+	identification_t *vip_owner;
+	host_t *vip_host;
 
 	/** the peer speaks RFC 6311 */
 	bool peer_syncs;

@@ -111,6 +111,14 @@ def list_sas(node):
         found += [dict(sa, name=key) for key, sa in event.items()]
 
 
+def command(node, name, **message):
+    """A command of charon's own; "" or what went wrong."""
+    client = vici.Client(vici_path(node))
+    reply = client.request(name, message)
+    client.close()
+    return "" if reply["success"] == "yes" else reply["errmsg"]
+
+
 class Gateway:
     """A charon with the plugin, seen through its socket."""
 

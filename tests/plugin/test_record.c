@@ -167,6 +167,7 @@ static void ike_full(void **state)
 	record.request_spi = 0xcafebabe;
 	record.local = (mcipsec_endpoint_t){ { 0x20, 1, 0xd, 0xb8, [15] = 1 }, 16, 500 };
 	record.eap_id = (mcipsec_bytes_t)BYTES("\x0b" "eap");
+	record.ppk_id = (mcipsec_bytes_t)BYTES("ppk");
 	record.extensions = 0x8000000000000001;
 	record.conditions = 0x42;
 	mcipsec_list_add(&record.remote_vips, "\x0a\x03\x00\x01", 4);
@@ -210,6 +211,7 @@ static void ike_full(void **state)
 	assert_bytes(got->local_id, record.local_id);
 	assert_bytes(got->remote_id, record.remote_id);
 	assert_bytes(got->eap_id, record.eap_id);
+	assert_bytes(got->ppk_id, record.ppk_id);
 	assert_int_equal(got->extensions, record.extensions);
 	assert_int_equal(got->conditions, record.conditions);
 	assert_list(&got->local_vips, &record.local_vips);
