@@ -396,11 +396,11 @@ static job_requeue_t answer_job(answer_t *answer)
 	group = active_group(this, entry);
 	if (group && entry->sync.proposed && entry->sync.nonce == answer->nonce)
 	{
-		valid = answer->mid_out >= entry->sync.proposed &&
-				answer->mid_in >= ike_sa->get_message_id(ike_sa, FALSE);
+		/* the doubts stay until a message with the new ids came: the peer may
+		 * have got our request twice, and have gone on once more */
+		valid = answer->mid_out >= entry->sync.proposed;
 		if (valid)
 		{
-			entry->doubt_in = entry->doubt_out = FALSE;
 			group->n.synced++;
 		}
 	}
@@ -409,8 +409,8 @@ static job_requeue_t answer_job(answer_t *answer)
 	{
 		DBG1(DBG_IKE, "peer says message IDs: initiating %u, responding %u",
 			 answer->mid_out, answer->mid_in);
-		if (answer->mid_in != ike_sa->get_message_id(ike_sa, FALSE))
-		{
+		if (answer->mid_in > ike_sa->get_message_id(ike_sa, FALSE))
+		{	/* else its next request was faster than this job */
 			ike_sa->set_message_id(ike_sa, FALSE, answer->mid_in);
 		}
 		status = end(this, ike_sa, answer->key, answer->mid_out);
