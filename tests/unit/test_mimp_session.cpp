@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Two MIMP sessions in virtual time: the seed's story, reach and loss, attacks on the link.
-#include "sim/mimp_world.hpp"
-#include "unit/cmocka_cpp.hpp"
+#include "unit/mimp_scene.hpp"
 
 using namespace mcipsec;
 using namespace mcipsec::mimp;
@@ -10,15 +9,6 @@ using enum Mastership;
 namespace {
 
 constexpr Duration kDetection = 3s;
-
-World running()
-{
-    World w;
-    w.boot(0);
-    w.boot(1);
-    assert_true(w.until([&] { return w.is(Master, Standby); }, 3s));
-    return w;
-}
 
 void priority_decides_the_first_election(void **)
 {
@@ -320,19 +310,6 @@ void tie_by_members_then_by_address(void **)
 
 // ------------------------------------------------------------------ BFD
 
-World with_bfd()
-{
-    World w([](Config &c, int) { c.bfd_enable = true; });
-    w.boot(0);
-    w.boot(1);
-    w.run(1s);
-    assert_true(w.is(Discovery, Discovery));        // MIMP alone is not enough
-    w.feed(0, BfdUp{});
-    w.feed(1, BfdUp{});
-    assert_true(w.until([&] { return w.is(Master, Standby); }, 2s));
-    return w;
-}
-
 void bfd_down_makes_both_eligible(void **)
 {
     World w = with_bfd();
@@ -478,62 +455,6 @@ void bfd_is_turned_on_and_off_at_run_time(void **)
 }
 
 // ------------------------------------------------------------------ planned restart
-
-void planned_restart_moves_nothing(void **)
-{
-    World w = with_bfd();
-    w.run(5s);
-    w.forget();
-    w.feed(0, Restarting{20s});
-    assert_true(w.until([&] { return w.last<RestartGranted>(0).has_value(); }, 1s));
-    const Time lease = w.last<RestartGranted>(0)->lease_expiry;
-    assert_true(lease < w.now + 20s && lease > w.now + 17s);
-    w.feed(1, BfdAdminDown{});
-    const auto saved = w.node[0].session->save();
-    const auto states = w.node[0].state;
-    w.kill(0);
-    w.run(10s);                                     // far longer than detection
-    assert_true(w.state(1) == Standby);
-    w.node[0].session = std::make_unique<Session>(w.node[0].config, w.node[0].auth, ++w.epochs);
-    w.node[0].state = states;
-    w.feed(0, Resume{saved, lease});
-    assert_true(w.state(0) == Master);
-    w.run(5s);
-    assert_true(w.is(Master, Standby));
-    assert_false(w.all<PeerSession>(0).empty());    // MCS binds itself to it
-    assert_int_equal(w.counters(1).mastership_changes, 0);
-    w.feed(0, BfdUp{});
-    w.feed(1, BfdUp{});
-    w.run(30s);
-    assert_true(w.is(Master, Standby));
-    w.kill(0);                                      // the hold is over
-    w.run(4s);
-    assert_true(w.state(1) == Eligible);
-}
-
-void restart_hold_ends(void **)
-{
-    World w = running();
-    w.feed(0, Restarting{8s});
-    w.run(100ms);
-    assert_true(w.last<RestartGranted>(0).has_value());
-    const Time lease = w.last<RestartGranted>(0)->lease_expiry;
-    w.kill(0);
-    assert_true(w.until([&] { return w.state(1) == Eligible; }, 20s));
-    assert_true(w.now > lease);
-}
-
-void restart_is_denied_without_an_answer(void **)
-{
-    World w = running();
-    w.drop = [](int from, const Bytes &) { return from == 0; };
-    w.feed(0, Restarting{8s});
-    w.run(2s);
-    assert_false(w.last<RestartGranted>(0).has_value());
-    assert_true(w.last<RestartDenied>(0).has_value());
-    w.feed(0, Restarting{kRestartHoldMax + 1s});
-    assert_int_equal(w.all<RestartDenied>(0).size(), 2);
-}
 
 // ------------------------------------------------------------------ attacks
 
@@ -794,9 +715,6 @@ int main()
         cmocka_unit_test(shut_group_works_alone_without_a_peer),
         cmocka_unit_test(reconfiguration_touches_only_what_changed),
         cmocka_unit_test(bfd_is_turned_on_and_off_at_run_time),
-        cmocka_unit_test(planned_restart_moves_nothing),
-        cmocka_unit_test(restart_hold_ends),
-        cmocka_unit_test(restart_is_denied_without_an_answer),
         cmocka_unit_test(forged_packet),
         cmocka_unit_test(truncated_at_every_length),
         cmocka_unit_test(wrong_source_is_dropped_before_the_hmac),
