@@ -76,6 +76,8 @@ void show_ike(TunnelView &v, const mcs::Entry &e, bool acting)
     v.ike_spi_i = to_hex(e.key.view().first(8));
     v.ike_spi_r = to_hex(e.key.view().subspan(8));
     v.ike_state = acting ? "ESTABLISHED" : "PASSIVE";
+    if (const auto at = field(f, "established-at"); !at.empty())
+        v.established = time_text(std::strtoll(at.c_str(), nullptr, 10));
     v.ike_algorithms = fmt::format("{} {} {} {}", field(f, "encr"), field(f, "integ"), field(f, "prf"), field(f, "ke"));
     v.sync_state = acting ? "local" : std::string(mcs::to_string(e.status));
 }

@@ -74,4 +74,16 @@ Expected<ChildSas> child_sas(const std::map<std::string, std::string> &fields)
     return ChildSas{*in, *out};
 }
 
+void fix_established(io::Info &info, std::int64_t now)
+{
+    for (auto &[name, value] : info) {
+        std::int64_t age = 0;
+        const auto end = value.data() + value.size();
+        if (name != "established" || std::from_chars(value.data(), end, age).ptr != end || value.empty())
+            continue;
+        name = "established-at";
+        value = std::to_string(now - age);
+    }
+}
+
 }  // namespace mcipsec::app

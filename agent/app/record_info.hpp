@@ -19,6 +19,10 @@ namespace mcipsec::app {
 std::string info_text(const io::Info &info);
 std::map<std::string, std::string> info_fields(std::string_view text);
 
+// "established" of a fresh record counts seconds back; "established-at" is the Unix
+// time, which stays right while the record travels and waits.
+void fix_established(io::Info &info, std::int64_t now);
+
 // The inbound and the outbound SA of a CHILD_SA as the kernel module names
 // them, sequence numbers zero. Error: a field is missing or malformed.
 struct ChildSas {

@@ -588,6 +588,7 @@ void SyncControl::record(io::PluginRecord &&r)
         e.lineage = r.lineage;
         e.version = r.version;
         e.name = std::move(r.name);
+        fix_established(r.info, std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count());
         e.info = info_text(r.info);
         e.data = std::move(r.data);
         e.epoch = r.epoch;

@@ -68,6 +68,17 @@ vrrp_instance V6
     assert_true(parse_keepalived_conf("} } {").empty());
 }
 
+void an_age_becomes_a_time(void **)
+{
+    io::Info info{{"established", "40"}, {"rekey", "40"}};
+    fix_established(info, 1000);
+    assert_true(info == (io::Info{{"established-at", "960"}, {"rekey", "40"}}));
+    io::Info odd{{"established", "soon"}, {"established", ""}};
+    const auto before = odd;
+    fix_established(odd, 1000);
+    assert_true(odd == before);
+}
+
 void info_survives_text(void **)
 {
     const io::Info info{{"spi-in", "c0ffee01"}, {"spi-out", "c0ffee02"}, {"local", "10.10.20.1"}, {"remote", "10.10.10.1"}, {"odd", "a\nb=c"}};
@@ -106,7 +117,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(route_protocol_is_the_state), cmocka_unit_test(keepalived_instances_are_read),
-        cmocka_unit_test(info_survives_text), cmocka_unit_test(malformed_info_is_refused),
+        cmocka_unit_test(an_age_becomes_a_time), cmocka_unit_test(info_survives_text), cmocka_unit_test(malformed_info_is_refused),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
