@@ -14,6 +14,8 @@
 
 #include "app/config_check.hpp"
 #include "app/config_keys.hpp"
+#include "core/crypto.hpp"
+#include "io/files.hpp"
 
 namespace mcipsec::app {
 
@@ -23,12 +25,13 @@ constexpr std::size_t kMaxFile = 16U << 20;
 
 Expected<std::string> read_text(const std::string &path)
 {
+    // A FIFO in the place of the file must not hang us: looked at before it is opened.
+    struct stat st{};
+    if (stat(path.c_str(), &st) == 0 && (S_ISDIR(st.st_mode) || S_ISFIFO(st.st_mode)))
+        return fail(S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL, fmt::format("{}: is a {}, allowed is a file", path, S_ISDIR(st.st_mode) ? "directory" : "FIFO"));
     const std::unique_ptr<std::FILE, int (*)(std::FILE *)> f(std::fopen(path.c_str(), "re"), std::fclose);
     if (!f)
         return fail(-errno, fmt::format("{}: {}", path, std::strerror(errno)));
-    struct stat st{};
-    if (fstat(fileno(f.get()), &st) == 0 && S_ISDIR(st.st_mode))
-        return fail(-EISDIR, path + ": is a directory, allowed is a file");
     std::string out;
     char block[16384];
     while (const std::size_t n = std::fread(block, 1, sizeof block, f.get())) {
@@ -151,10 +154,17 @@ Expected<void> check_key_file(const std::string &path)
         return fail(-EINVAL, fmt::format("key file {}: not a regular file", path));
     if (st.st_mode & 077)
         return fail(-EPERM, fmt::format("key file {}: mode {:04o} lets others read the secret, allowed is 0600", path, st.st_mode & 07777));
+    if ((st.st_mode & 07777) != 0600 && (st.st_mode & 07777) != 0400)
+        return fail(-EPERM, fmt::format("key file {}: mode {:04o}, allowed is 0600 or 0400", path, st.st_mode & 07777));
     if (st.st_uid != 0 && st.st_uid != geteuid())
         return fail(-EPERM, fmt::format("key file {}: belongs to user {}, allowed is root", path, st.st_uid));
     if (st.st_size == 0)
         return fail(-EINVAL, fmt::format("key file {}: empty, allowed is a key made by \"mcipsec genkey\"", path));
+    const auto text = io::read_secret_file(path, 4096);
+    if (!text)
+        return text.error().code == -EACCES ? Expected<void>{} : tl::unexpected(text.error());     // not ours to read: the agent will
+    if (const auto key = parse_auth_key({reinterpret_cast<const char *>(text->view().data()), text->size()}); !key)
+        return fail(key.error().code, fmt::format("key file {}: {}", path, key.error().text));
     return {};
 }
 

@@ -32,6 +32,7 @@ public:
             return;     // what follows would only repeat them
         groups();
         interfaces();
+        addresses();
         tunnels();
         for (const auto &[address, peer] : c_.multi_chassis.peer)
             check_peer(peer);
@@ -142,9 +143,46 @@ private:
         }
     }
 
+    // Of one chassis and usable as a source or destination.
+    static bool host(const IpAddress &a)
+    {
+        const auto b = a.bytes;
+        if (a.family == 4)
+            return b[0] != 0 && b[0] < 224;
+        return b[0] != 0xff && std::any_of(b.begin(), b.end(), [](std::uint8_t x) { return x != 0; });
+    }
+
+    void addresses()
+    {
+        if (!c_.system.address.empty() && !host(c_.system.address))
+            error("system.address", fmt::format("address {} is no address of a host, allowed is a unicast address", c_.system.address.str()));
+        for (const auto &[name, p] : c_.publics)
+            for (const auto &a : p.local_gateway_address) {
+                const std::string path = "ipsec.public." + path_element(name) + ".local-gateway-address";
+                if (!host(a) || (a.family == 4 && a.bytes[0] == 127))
+                    error(path, fmt::format("local-gateway-address {} is no address of a host, allowed is a unicast address", a.str()));
+                for (const auto &[address, peer] : c_.multi_chassis.peer)
+                    if (a == address || a == peer.source_address)
+                        error(path, fmt::format("local-gateway-address {} is an address of one chassis alone, allowed is one that both share", a.str()));
+                for (const auto *hops : {&p.static_redundant_next_hop, &p.dynamic_redundant_next_hop})
+                    if (std::find(hops->begin(), hops->end(), a) != hops->end())
+                        error(path, fmt::format("local-gateway-address {} is a redundant-next-hop, too, allowed is an address of the peer's", a.str()));
+            }
+        const auto &mc = c_.multi_chassis;
+        if (mc.mimp_port == mc.bfd_port)
+            error("redundancy.multi-chassis.mimp-port", fmt::format("mimp-port and bfd-port are both {}, allowed are two ports", mc.mimp_port));
+        // Every peer has MIMP and BFD sockets of its own, on one address and port.
+        std::map<IpAddress, IpAddress> by_source;
+        for (const auto &[address, p] : mc.peer)
+            if (const auto [it, fresh] = by_source.emplace(p.source_address, address); !fresh && !p.source_address.empty())
+                error(peer_path(p) + ".source-address", fmt::format("source-address {} is that of peer {}, too, allowed is one peer a source-address", p.source_address.str(), it->second.str()));
+    }
+
     void check_peer(const PeerConfig &p)
     {
         const std::string path = peer_path(p);
+        if (!host(p.address))
+            error(path, fmt::format("peer {} is no address of a host, allowed is a unicast address", p.address.str()));
         if (p.source_address.empty())
             error(path, fmt::format("peer {} has no source-address and [system] has no address, one is needed", p.address.str()));
         else if (p.source_address == p.address)

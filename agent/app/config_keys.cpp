@@ -101,9 +101,9 @@ const Key<TunnelConfig> kTunnel[] = {
 };
 
 const Key<MultiChassisConfig> kMultiChassis[] = {
-    {"mimp-port", &MultiChassisConfig::mimp_port, 1, 65535, kNone, kAny, kRestart, nullptr, "UDP port of MIMP, the same on both chassis."},
-    {"mcs-port", &MultiChassisConfig::mcs_port, 1, 65535, kNone, kAny, kRestart, nullptr, "TCP port of MCS, the same on both chassis."},
-    {"bfd-port", &MultiChassisConfig::bfd_port, 1, 65535, kNone, kAny, kRestart, nullptr, "UDP port of multihop BFD (RFC 5883)."},
+    {"mimp-port", &MultiChassisConfig::mimp_port, 1024, 65535, kNone, kAny, kRestart, nullptr, "UDP port of MIMP, the same on both chassis."},
+    {"mcs-port", &MultiChassisConfig::mcs_port, 1024, 65535, kNone, kAny, kRestart, nullptr, "TCP port of MCS, the same on both chassis."},
+    {"bfd-port", &MultiChassisConfig::bfd_port, 1024, 65535, kNone, kAny, kRestart, nullptr, "UDP port of multihop BFD (RFC 5883)."},
     {"dscp", &MultiChassisConfig::dscp, 0, 63, kNone, kAny, kRestart, nullptr, "DiffServ code point of MIMP, MCS and BFD packets."},
     {"clock-skew-limit", &MultiChassisConfig::clock_skew_limit, 0.01, 3600, kSec, kAny, kNow, nullptr, "A larger difference of the two clocks raises tmnxMcSyncClockSkewRaised."},
 };

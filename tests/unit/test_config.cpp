@@ -289,7 +289,7 @@ void test_load(void **)
 {
     const auto dir = make_dir();
     const auto key = dir + "/peer.key", file = dir + "/m.toml";
-    put(key, "not looked into here\n", 0600);
+    put(key, "mcipsec-key-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n", 0600);
     auto text = with(kSegw1, "/etc/mcipsec/peer.key", key);
     text += "[system]\n";   // twice: an error, mended below
     text = with(text, "address = \"192.0.2.1\"\n", "address = \"192.0.2.1\"\nswanctl-conf = \"\"\n");
@@ -313,10 +313,18 @@ void test_load(void **)
     assert_false(open.has_value());
     const auto want = fmt::format("{}:{}: key file {}: mode 0644 lets others read the secret, allowed is 0600", file, line_of(text, "authentication-key-file"), key);
     assert_string_equal(open.error().text.c_str(), want.c_str());
+    put(key, "secret\n", 0600);
+    assert_true(load_config(file).error().text.find("key file") != std::string::npos);
+    assert_int_equal(chmod(key.c_str(), 0700), 0);
+    assert_true(load_config(file).error().text.find("mode 0700, allowed is 0600 or 0400") != std::string::npos);
     put(key, "", 0600);
     assert_true(load_config(file).error().text.find("empty") != std::string::npos);
     unlink(key.c_str());
     assert_true(load_config(file).error().text.find("No such file") != std::string::npos);
+
+    assert_int_equal(mkfifo((dir + "/conf.d/d.toml").c_str(), 0600), 0);
+    assert_true(load_config(file).error().text.find("is a FIFO") != std::string::npos);
+    unlink((dir + "/conf.d/d.toml").c_str());
 
     const auto gone = load_config(dir + "/none.toml");
     assert_int_equal(gone.error().code, -ENOENT);

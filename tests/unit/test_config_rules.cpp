@@ -94,6 +94,12 @@ void test_references(void **)
     refused(with(kSegw1, "authentication-key-file", "source-address = \"::1\"\nauthentication-key-file"), "source-address", "source-address ::1 and peer 192.0.2.2 are of different families");
     refused(with(kSegw1, "address = \"192.0.2.1\"\n", "address = \"\"\n"), kPeer + "]", "peer 192.0.2.2 has no source-address and [system] has no address");
     refused(kSegw1 + "[ipsec.public.b]\ntunnel-group = 1\nlocal-gateway-address = [\"10.10.20.1\"]\n", "[\"10.10.20.1\"]\nstatic", "local-gateway-address 10.10.20.1 is that of public");
+    refused(with(kSegw1, "address = \"192.0.2.1\"\n", "address = \"0.0.0.0\"\n"), "address = \"0.0.0.0\"", "address 0.0.0.0 is no address of a host");
+    refused(with(kSegw1, "[\"10.10.20.1\"]", "[\"239.1.1.1\"]"), "239.1.1.1", "local-gateway-address 239.1.1.1 is no address of a host");
+    refused(with(kSegw1, "[\"10.10.20.1\"]", "[\"192.0.2.2\"]"), "local-gateway-address", "local-gateway-address 192.0.2.2 is an address of one chassis alone");
+    refused(with(kSegw1, "[\"192.168.255.2\"]", "[\"10.10.20.1\"]"), "local-gateway-address", "local-gateway-address 10.10.20.1 is a redundant-next-hop, too");
+    refused(kSegw1 + "[redundancy.multi-chassis]\nmimp-port = 4784\n", "mimp-port = 4784", "mimp-port and bfd-port are both 4784");
+    refused(kSegw1 + "[redundancy.multi-chassis.peer.\"192.0.2.9\"]\nauthentication-key-file = \"/k\"\n", "peer.\"192.0.2.9\"]", "source-address 192.0.2.1 is that of peer 192.0.2.2, too");
     warned(kSegw1 + "[isa.mda.\"9/9\"]\n", "[isa.mda.\"9/9\"]", "mda \"9/9\" is a member of no tunnel-group");
     warned(with(kSegw1, "priority = 50", "priority = 200"), "base-priority", "base-priority 200 is not above the explicit priority 200");
 }

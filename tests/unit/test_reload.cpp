@@ -317,7 +317,7 @@ void objects_come_and_go_or_are_refused(void **)
     const auto group = full("[isa.tunnel-group.2]\nmulti-active = true\n");
     refused(base, group, "d.toml:1: needs a restart of mcipsecd (isa.tunnel-group.2)");
     refused(group, base, "needs a restart of mcipsecd (isa.tunnel-group.2)");
-    const auto second = full("[redundancy.multi-chassis.peer.\"192.0.2.3\"]\nauthentication-key-file = \"/k\"\n");
+    const auto second = full("[redundancy.multi-chassis.peer.\"192.0.2.3\"]\nauthentication-key-file = \"/k\"\nsource-address = \"192.0.2.8\"\n");
     refused(base, second, "d.toml:1: needs a restart of mcipsecd (redundancy.multi-chassis.peer.\"192.0.2.3\")");
     refused(second, base, "needs a restart of mcipsecd (redundancy.multi-chassis.peer.\"192.0.2.3\")");
     // One line an object: its parts are not complained about, too.

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# test_admin.sh - the shutdowns of the seed, by command while everything runs: of the
+# synchronisation, of a tunnel-group under mc-ipsec, of the peer, of the tunnel-group
+# itself. Each takes what it names and no more; each goes back; the CE's tunnel lives.
+
+. "$(dirname "$0")/scene.sh"
+
+admin() { lab "$1" mcipsec admin "${@:2}"; }
+
+plan $((SCENE_POINTS + 24))
+scene_up
+
+check "sync shutdown on SeGW-2" admin SeGW-2 redundancy peer 192.0.2.1 sync shutdown
+check_wait "both say outOfSync, each with its reason" 20 \
+	eval 'sync_is SeGW-1 db_sync_state outOfSync && sync_is SeGW-2 db_sync_state outOfSync &&
+	sync_field SeGW-2 sync_oper_flags | grep -q sync-admin-down && sync_field SeGW-1 sync_oper_flags | grep -q peer-admin-down'
+check "mastership is where it was" roles SeGW-1 master SeGW-2 standby
+check_wait "SeGW-1 is notReady" 10 mc_is SeGW-1 protection_status notReady
+check "it shows as (runtime) in config show" eval 'lab SeGW-2 mcipsec config show | grep -q "(runtime)"'
+check "sync no-shutdown" admin SeGW-2 redundancy peer 192.0.2.1 sync no-shutdown
+check_wait "nominal again on both" 60 nominal
+
+check "mc-ipsec shutdown of tunnel-group 1 on SeGW-1, the master" \
+	admin SeGW-1 redundancy peer 192.0.2.2 mc-ipsec tunnel-group 1 shutdown
+check_wait "SeGW-2 takes over, SeGW-1 is notEligible" 20 roles SeGW-1 notEligible SeGW-2 master
+check_wait "CE-1's ping goes on" 20 ping_ce
+check "mc-ipsec no-shutdown" admin SeGW-1 redundancy peer 192.0.2.2 mc-ipsec tunnel-group 1 no-shutdown
+check_wait "SeGW-1 stands by" 60 roles SeGW-1 standby SeGW-2 master
+check_wait "nominal again on both" 60 nominal
+
+check "peer shutdown on SeGW-1" admin SeGW-1 redundancy peer 192.0.2.2 shutdown
+check_wait "SeGW-2 goes on serving" 20 gate_is SeGW-2 forward
+check_wait "CE-1's ping goes on" 20 ping_ce
+check "peer no-shutdown" admin SeGW-1 redundancy peer 192.0.2.2 no-shutdown
+check_wait "SeGW-1 stands by, SeGW-2 is master" 60 roles SeGW-1 standby SeGW-2 master
+check_wait "nominal again on both" 60 nominal
+
+check "shutdown of the tunnel-group on SeGW-2, the master" admin SeGW-2 isa tunnel-group 1 shutdown
+check_wait "SeGW-1 takes over, SeGW-2 is notEligible" 20 roles SeGW-1 master SeGW-2 notEligible
+check_wait "CE-1's ping goes on" 20 ping_ce
+check "no-shutdown; SeGW-2 stands by, nominal on both" \
+	eval 'admin SeGW-2 isa tunnel-group 1 no-shutdown && poll 60 roles SeGW-1 master SeGW-2 standby && poll 60 nominal'
+check "the CE has authenticated once" scene_same_ike
+tap_end
