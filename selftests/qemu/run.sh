@@ -65,7 +65,12 @@ fi
 mkdir -p "$results"
 results=$(cd "$results" && pwd)
 console=${console:-$scratch/console}
-rm -f "$results/.exit-code"
+rm -f "$results/.exit-code" "$results/commands"
+# Commands from a pipe: read whole, for the guest's terminal takes 4095 at a time.
+if [ "$interactive" = 1 ] && [ ! -t 0 ]; then
+	cat >"$results/commands"
+	interactive=0
+fi
 # The guest's terminal is never the user's: whether to colour is known here only.
 colour='export NO_COLOR=1'
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
@@ -98,11 +103,8 @@ args=(
 )
 
 code=125
-if [ "$interactive" = 1 ] && [ -t 0 ]; then
+if [ "$interactive" = 1 ]; then
 	qemu-system-x86_64 "${args[@]}" -chardev stdio,id=out,signal=off || :
-elif [ "$interactive" = 1 ]; then
-	# Commands from a pipe: their end is the end of the shell.
-	{ cat; echo exit; } | qemu-system-x86_64 "${args[@]}" -chardev stdio,id=out,signal=off || :
 else
 	# QEMU makes its stdout non-blocking: give it a pipe of its own.
 	mkfifo "$scratch/out"
