@@ -353,7 +353,7 @@ TlsChannel::TlsChannel(EventLoop &loop, TlsConfig config, TlsCallbacks callbacks
 
 TlsChannel::~TlsChannel()
 {
-    close();
+    end();
     SSL_CTX_free(ctx_);
 }
 
@@ -548,6 +548,14 @@ void TlsChannel::drop()
 }
 
 void TlsChannel::close()
+{
+    // Last words (MCS says BYE): what the socket takes at once.
+    if (const auto c = live_; c && !c->write_blocked && !c->output.empty())
+        c->write();
+    end();
+}
+
+void TlsChannel::end()
 {
     drop();
     listen_source_.reset();

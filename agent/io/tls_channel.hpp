@@ -99,6 +99,7 @@ private:
     TlsChannel(EventLoop &loop, TlsConfig config, TlsCallbacks callbacks);
     Expected<void> init();
     void accept();
+    void end();
     void promote(Connection *c);                    // handshake done
     void fail_connection(Connection *c, TlsDown reason, const std::string &detail);
     std::shared_ptr<Connection> extract(Connection *c);

@@ -283,10 +283,13 @@ void closing_tells_the_peer(void **)
 {
     Pair p;
     p.connect();
+    const Bytes last{'b', 'y', 'e'};
+    check(p.client.channel->send(last));
     p.client.channel->close();
     assert_false(p.client.channel->up());
     assert_int_equal(p.client.downs, 0);
     assert_true(p.until([&] { return p.server.downs == 1; }));
+    assert_true(p.server.got == last);
     assert_true(p.server.reason == TlsDown::PeerClosed);
     assert_true(p.server.channel->listening());
     // and it can come again
