@@ -31,6 +31,7 @@ fi
 say() { echo "fetch.sh: $*" >&2; }
 
 apt=$build/apt
+rm -rf "$apt/sources"
 mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/sources"
 
 # one-line style
