@@ -40,4 +40,6 @@ io::PluginGroup plugin_group(const Config &config, GroupId group)
 
 std::string peer_name(const PeerConfig &peer) { return peer.name.empty() ? peer.address.str() : peer.name; }
 
+std::string service_name(std::uint32_t id, const std::string &vrf) { return id ? std::to_string(id) : vrf.empty() ? "main" : vrf; }
+
 }  // namespace mcipsec::app

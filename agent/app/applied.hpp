@@ -17,7 +17,8 @@ group::RekeyPace rekey_pace(const RekeyConfig &c);
 SeqParams seq_params(const SequenceConfig &c, Duration detection);
 // state and commit are the caller's.
 io::PluginGroup plugin_group(const Config &config, GroupId group);
-// As the log and the tables name the peer.
+// As the log and the tables name the peer, and the service of a public or private interface.
 std::string peer_name(const PeerConfig &peer);
+std::string service_name(std::uint32_t id, const std::string &vrf);
 
 }  // namespace mcipsec::app

@@ -20,7 +20,6 @@ namespace {
 
 constexpr Duration kMemberInterval = 500ms;
 constexpr Duration kHeldAlarm = 10s;
-constexpr Duration kRefill = 30s;           // of a charon that came back, before the group counts as up anyway
 constexpr Duration kSettle = 3s;            // for charon to answer before MIMP speaks
 constexpr Duration kFarewell = 300ms;       // for the last MIMP packets of a stop
 
@@ -137,10 +136,7 @@ Expected<void> Engine::start()
     charon_->configure(plugin_groups());
     charon_->on_up = [this](const io::PluginVersion &v) {
         for (auto &[id, g] : groups_)
-            if (g.sync && !resumed_)
-                if (const auto *tag = g.sync->tag_of(id))
-                    if (const auto status = g.sync->session().group_status(*tag); status && status->local.entries)
-                        g.refill_until = loop_.now() + kRefill, g.refill_done = false;
+            begin_refill(g);
         each_sync([&](SyncControl &s) { s.charon_up(v.epoch); });
         check_members();
         if (members_->settled())

@@ -99,11 +99,11 @@ private:
         std::uint64_t held_expired = 0;
         group::RekeyPacer pacer{{}, 1};
         io::EventSource pacer_timer, sample_timer;
-        struct Evidence {                       // of a held rekey: its inbound SA and what it had received
+        struct Evidence {                       // of traffic, while rekeys are held: an inbound SA and what it had received
             SaId sa;
             std::optional<std::uint64_t> seq;
         };
-        std::map<Bytes, Evidence> evidence;     // by CHILD_SA key
+        std::vector<Evidence> evidence;
         SwitchoverView switchover;
         std::uint64_t prepare_waits = 0;        // hand-over that waits for imports
         bool refill_done = false;               // charon has named what it holds
@@ -152,6 +152,7 @@ private:
     Expected<void> watch_members();
     void check_members();
     void judge(Group &g);
+    void begin_refill(Group &g);
     bool refilling(Group &g);
     void alone(Group &g);
     void protect(Group &g);

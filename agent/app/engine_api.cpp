@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "app/applied.hpp"
 #include "app/engine.hpp"
 #include "app/record_info.hpp"
 #include "core/crypto.hpp"
@@ -19,17 +20,6 @@ std::string field(const std::map<std::string, std::string> &f, const char *name)
 {
     const auto it = f.find(name);
     return it == f.end() ? "" : it->second;
-}
-
-std::vector<std::string> split(const std::string &text)
-{
-    std::vector<std::string> out;
-    for (std::size_t at = 0; at < text.size();) {
-        const auto end = std::min(text.find(',', at), text.size());
-        out.push_back(text.substr(at, end - at));
-        at = end + 1;
-    }
-    return out;
 }
 
 // "10.10.10.1[500]" -> "10.10.10.1"
@@ -89,7 +79,7 @@ void show_child(TunnelView &v, const mcs::Entry &e)
         v.oper = "Up";
     v.child_spis.push_back(fmt::format("in {} out {}", field(f, "spi-in"), field(f, "spi-out")));
     v.esp_algorithms = field(f, "encr") + (field(f, "integ").empty() ? "" : " " + field(f, "integ"));
-    const auto local = split(field(f, "local-ts")), remote = split(field(f, "remote-ts"));
+    const auto local = info_list(field(f, "local-ts")), remote = info_list(field(f, "remote-ts"));
     for (const auto &l : local)
         for (const auto &r : remote)
             if (const auto ts = l + " === " + r; std::find(v.traffic_selectors.begin(), v.traffic_selectors.end(), ts) == v.traffic_selectors.end())
@@ -314,10 +304,10 @@ std::vector<TunnelView> Engine::tunnels(const std::string &name, std::size_t fro
         if (const auto p = config_.publics.find(t.public_name); p != config_.publics.end()) {
             if (!p->second.local_gateway_address.empty())
                 v.local_address = p->second.local_gateway_address.front().str();
-            v.dlvry_svc_id = p->second.service_id ? std::to_string(p->second.service_id) : p->second.vrf.empty() ? "main" : p->second.vrf;
+            v.dlvry_svc_id = service_name(p->second.service_id, p->second.vrf);
         }
         if (const auto p = config_.privates.find(t.private_name); p != config_.privates.end())
-            v.svc_id = p->second.service_id ? std::to_string(p->second.service_id) : p->second.vrf.empty() ? "main" : p->second.vrf;
+            v.svc_id = service_name(p->second.service_id, p->second.vrf);
         const auto *g = find(t.tunnel_group);
         const auto *tag = g && g->sync ? g->sync->tag_of(g->id) : nullptr;
         if (g) {

@@ -16,6 +16,7 @@ namespace mcipsec::app {
 namespace {
 
 constexpr Duration kErrorInterval = 30s;    // between two looks at the kernel's error counters: a stranger's packets must not fill the log
+constexpr Duration kRefill = 30s;       // of a charon that came back, before the group counts as up anyway
 constexpr Duration kPlanDelay = 200ms;  // one fence plan for many reverse routes
 constexpr Duration kHeldAlarm = 10s;    // notReady after an output commit that ran out
 
@@ -147,7 +148,7 @@ void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
                 const auto v = e.key.view();
                 children.emplace_back(v.begin(), v.end());
                 if (const auto sas = child_sas(info_fields(e.info)); sas && g.state == Mastership::Eligible)
-                    g.evidence[children.back()] = {SaId::of(sas->in), std::nullopt};
+                    g.evidence.push_back({SaId::of(sas->in), std::nullopt});
             }
         });
     if (children.empty())
@@ -158,7 +159,7 @@ void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
     if (g.state == Mastership::Eligible) {
         log_.write({.level = io::Level::Notice,
                     .event = std::string(io::event::kSwitchover),
-                    .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey, each once traffic arrives here", g.id, children.size()),
+                    .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey, once traffic arrives here", g.id, children.size()),
                     .group = g.id});
         g.pacer.start_held(std::move(children));
         return release_rekeys(g);
@@ -180,29 +181,24 @@ void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
     rekeys_due(g);
 }
 
-// What shows that packets of a tunnel reach this node: the peer stands by,
-// keepalived holds the VRRP instance of the group, or the tunnel's inbound SA has
+// What shows that packets of the group reach this node: the peer stands by,
+// keepalived holds a VRRP instance of the group, or an inbound SA of the group has
 // authenticated something since the takeover.
 void Engine::release_rekeys(Group &g, bool sampled)
 {
     if (g.pacer.held().empty())
         return;
-    const Time now = loop_.now();
-    if (g.state == Mastership::Master || vrrp_->master_for(g.id).value_or(false)) {
-        g.pacer.release_all(now);
-        g.evidence.clear();
-    }
-    for (auto it = g.evidence.begin(); sampled && it != g.evidence.end();) {
-        const auto known = g.sync->known(g.id, it->second.sa);
-        if (known && !it->second.seq)
-            it->second.seq = known->seq;
-        if (known && known->seq != *it->second.seq) {       // all tunnels of a group go the same way
-            g.pacer.release_all(now);
-            g.evidence.clear();
-            break;
-        }
-        ++it;
-    }
+    // All tunnels of a group go the same way: one is enough.
+    const bool seen = sampled && std::any_of(g.evidence.begin(), g.evidence.end(), [&](Group::Evidence &e) {
+        const auto known = g.sync->known(g.id, e.sa);
+        if (known && !e.seq)
+            e.seq = known->seq;
+        return known && known->seq != *e.seq;
+    });
+    if (!seen && g.state != Mastership::Master && !vrrp_->master_for(g.id).value_or(false))
+        return;
+    g.pacer.release(loop_.now());
+    g.evidence.clear();
     rekeys_due(g);
 }
 
@@ -294,6 +290,16 @@ void Engine::judge(Group &g)
 
 // A charon that came back installs each CHILD_SA with sequence number 0; the numbers
 // follow. Nothing may leave in between (I3), so the group counts as down till then.
+void Engine::begin_refill(Group &g)
+{
+    const auto *tag = g.sync && !resumed_ ? g.sync->tag_of(g.id) : nullptr;
+    const auto status = tag ? g.sync->session().group_status(*tag) : std::nullopt;
+    if (!status || !status->local.entries)
+        return;
+    g.refill_until = loop_.now() + kRefill;
+    g.refill_done = false;
+}
+
 bool Engine::refilling(Group &g)
 {
     if (loop_.now() >= g.refill_until)
@@ -531,11 +537,8 @@ void Engine::reverse_routes(GroupId id, const Bytes &child, const std::string &c
     if (tunnel.empty())
         return;
     std::vector<Prefix> prefixes;
-    for (std::size_t at = 0; at < remote_ts.size();) {
-        const auto end = std::min(remote_ts.find(',', at), remote_ts.size());
-        auto text = remote_ts.substr(at, end - at);
-        at = end + 1;
-        text = text.substr(0, text.find('['));         // a protocol and port narrow the SA, not the route
+    for (const auto &selector : info_list(remote_ts)) {
+        const auto text = selector.substr(0, selector.find('['));      // a protocol and port narrow the SA, not the route
         const auto prefix = Prefix::parse(text);
         if (!prefix || prefix->length == 0)
             log_.write({.level = io::Level::Warning,
@@ -581,11 +584,12 @@ Expected<void> Engine::wire_sync(SyncControl &s)
     };
     s.callbacks.snapshot_done = [this](GroupId id) {
         routes_->prune();
-        if (auto *g = find(id)) {
-            g->refill_done = true;
-            judge(*g);
-        }
-        if (auto *g = find(id); g && std::exchange(g->rekeys_left, false) && acting_master(g->state))
+        auto *g = find(id);
+        if (!g)
+            return;
+        g->refill_done = true;
+        judge(*g);
+        if (std::exchange(g->rekeys_left, false) && acting_master(g->state))
             start_rekeys(*g);
     };
     s.callbacks.child_changed = [this](GroupId id, const Bytes &key, bool upsert) {

@@ -74,6 +74,17 @@ Expected<ChildSas> child_sas(const std::map<std::string, std::string> &fields)
     return ChildSas{*in, *out};
 }
 
+std::vector<std::string> info_list(const std::string &text)
+{
+    std::vector<std::string> out;
+    for (std::size_t at = 0; at < text.size();) {
+        const auto end = std::min(text.find(',', at), text.size());
+        out.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return out;
+}
+
 void fix_established(io::Info &info, std::int64_t now)
 {
     for (auto &[name, value] : info) {

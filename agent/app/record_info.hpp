@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/types.hpp"
 #include "io/plugin_client.hpp"
@@ -18,6 +19,8 @@ namespace mcipsec::app {
 
 std::string info_text(const io::Info &info);
 std::map<std::string, std::string> info_fields(std::string_view text);
+// The elements of a field that is a list.
+std::vector<std::string> info_list(const std::string &text);
 
 // "established" of a fresh record counts seconds back; "established-at" is the Unix
 // time, which stays right while the record travels and waits.

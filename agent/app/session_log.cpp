@@ -7,6 +7,8 @@
 #include <cctype>
 #include <charconv>
 
+#include "app/applied.hpp"
+
 namespace mcipsec::app {
 
 namespace {
@@ -20,8 +22,6 @@ std::string in_case(std::string_view name, int (*convert)(int))
 }
 
 bool is_failure(std::string_view what) { return what == "auth-failed" || what == "no-proposal" || what == "peer-unreachable" || what == "alert"; }
-
-std::string service_of(std::uint32_t id, const std::string &vrf) { return id ? std::to_string(id) : vrf.empty() ? "main" : vrf; }
 
 const TunnelConfig *tunnel_of(const Config &config, GroupId group, const std::string &connection)
 {
@@ -64,9 +64,9 @@ io::LogRecord session_record(const Config &config, const io::PluginLog &event)
         const auto pub = config.publics.find(t->public_name);
         const auto priv = config.privates.find(t->private_name);
         if (pub != config.publics.end())
-            r.extra.emplace_back("PUBLIC_SERVICE", service_of(pub->second.service_id, pub->second.vrf));
+            r.extra.emplace_back("PUBLIC_SERVICE", service_name(pub->second.service_id, pub->second.vrf));
         if (priv != config.privates.end())
-            r.extra.emplace_back("PRIVATE_SERVICE", service_of(priv->second.service_id, priv->second.vrf));
+            r.extra.emplace_back("PRIVATE_SERVICE", service_name(priv->second.service_id, priv->second.vrf));
     }
     for (const auto &[name, value] : event.fields)
         r.extra.emplace_back(in_case(name, std::toupper), value);

@@ -451,14 +451,8 @@ Expected<void> SyncControl::seed_sequence(Group &g, const std::string &info)
         for (const auto &s : g.seq.peer_sample(std::span(&sa, 1), taken, now))
             raise.push_back(s);
     }
-    const auto result = kernel_.seq_set(g.id, raise);
-    if (!result)
-        return tl::unexpected(result.error());
     // One of the two may not be installed in the middle of a rekey; of one with a mark the module finds none.
-    if (result->missing >= raise.size() || result->refused)
-        return fail(-ENOENT, fmt::format("the kernel has not taken {} of {} (no such SA without a mark, or hardware offload)",
-                                         result->missing + result->refused, raise.size()));
-    return {};
+    return seq_set(g, raise, raise.size());
 }
 
 void SyncControl::tell_selectors(const Group &g, const mcs::Key &child)
@@ -474,7 +468,7 @@ void SyncControl::tell_selectors(const Group &g, const mcs::Key &child)
     callbacks.selectors(g.id, plain(child), ike->name, ts == fields.end() ? "" : ts->second);
 }
 
-Expected<void> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas)
+Expected<void> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas, std::size_t missing_limit)
 {
     if (sas.empty())
         return {};
@@ -483,6 +477,8 @@ Expected<void> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas)
         return tl::unexpected(result.error());
     if (result->refused)
         return fail(-EPERM, fmt::format("the kernel refused {} of {} (hardware offload, or a jump of 2^31)", result->refused, sas.size()));
+    if (result->missing >= missing_limit)
+        return fail(-ENOENT, fmt::format("the kernel has {} of {} SAs not, or with a mark", result->missing, sas.size()));
     return {};
 }
 

@@ -129,7 +129,8 @@ private:
     void import_done(const std::string &tag, const mcs::Key &key, mcs::Version version, const std::string &info,
                      Expected<io::PluginImport> outcome);
     Expected<void> seed_sequence(Group &g, const std::string &info);
-    Expected<void> seq_set(Group &g, std::span<const mcipsec_seq> sas);
+    // missing_limit: from so many SAs on that the kernel does not find, it is an error.
+    Expected<void> seq_set(Group &g, std::span<const mcipsec_seq> sas, std::size_t missing_limit = SIZE_MAX);
     Expected<std::vector<mcipsec_seq>> seq_get(GroupId group);
     void stop_unsafe(Group &g);
     void tidy(Group &g, std::span<const mcipsec_seq> kernel);

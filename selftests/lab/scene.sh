@@ -42,6 +42,3 @@ scene_lost() { flow_window "$1" "$2" --json | jq '[.[].lost] | add'; }
 # scene_repeats: sequence numbers used twice under one SPI (I3), until now.
 # check_sequence_numbers ends the captures and says also whether they are whole.
 scene_repeats() { capture repeats "${CAPTURES[@]}" | jq '.reused + .repeated'; }
-
-# scene_events NODE WORD: how often the node's session log names an event.
-scene_events() { lab "$1" mcipsec -j show log | grep -o "\"$2\"" | wc -l; }

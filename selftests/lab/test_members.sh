@@ -32,11 +32,7 @@ TOML
 lab SeGW-1 sh -c 'echo 1 >/run/health; touch /run/good
 	printf "#!/bin/sh\ntest -e /run/good\n" >/run/check; chmod 755 /run/check'
 check "the capture runs" capture_start
-bird_start P-1
-gateway_start SeGW-1 & one=$!
-gateway_start SeGW-2 & two=$!
-wait "$one"; wait "$two"
-charon_start CE-1
+gateways_start
 check_wait "SeGW-1 master, SeGW-2 standby" 90 roles SeGW-1 master SeGW-2 standby
 check_wait "the tunnel is up" 60 ping_ce
 check_wait "protection status nominal on both" 60 nominal

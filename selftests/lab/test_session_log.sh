@@ -25,11 +25,7 @@ plan 21
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
-bird_start P-1
-gateway_start SeGW-1 & one=$!
-gateway_start SeGW-2 & two=$!
-wait "$one"; wait "$two"
-charon_start CE-1
+gateways_start
 check_wait "SeGW-1 master, SeGW-2 standby" 90 roles SeGW-1 master SeGW-2 standby
 spawn SeGW-1 follow mcipsec show log -f
 check "control: no set-up in the log" not_logged SeGW-1 '.fields.reason == "child-up"'

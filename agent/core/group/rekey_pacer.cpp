@@ -36,13 +36,7 @@ void RekeyPacer::start_held(std::vector<Bytes> children)
     held_.insert(std::make_move_iterator(children.begin()), std::make_move_iterator(children.end()));
 }
 
-void RekeyPacer::release(const Bytes &child, Time now)
-{
-    if (held_.erase(child))
-        waiting_.emplace(now + delay(), Item{child, 0});
-}
-
-void RekeyPacer::release_all(Time now)
+void RekeyPacer::release(Time now)
 {
     for (const auto &child : std::exchange(held_, {})) {
         waiting_.emplace(now + delay(), Item{child, 0});

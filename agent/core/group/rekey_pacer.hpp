@@ -34,10 +34,9 @@ public:
 
     void set_pace(const RekeyPace &pace) { pace_ = pace; }      // for what starts from now on
     void start(std::vector<Bytes> children, Time now);   // replaces what ran
-    // As start(), but each waits until it is released.
+    // As start(), but all wait until they are released.
     void start_held(std::vector<Bytes> children);
-    void release(const Bytes &child, Time now);
-    void release_all(Time now);
+    void release(Time now);
     const std::set<Bytes> &held() const { return held_; }
     void cancel();
     // Which rekeys to start now; each counts as in flight until reported.

@@ -143,11 +143,7 @@ void Session::Impl::settle_states()
             stop_tx(g);
         }
         if (!listens(g)) {
-            g.rx = Rx::Idle;
-            g.rx_synced = false;
-            g.propose.clear();
-            g.contested.clear();
-        g.final_asked = g.final_done = false;
+            stop_rx(g);
         } else if (g.rx == Rx::Idle && g.offer && g.offer->generation == g.generation) {
             request(g);
         }
@@ -475,11 +471,7 @@ void Session::Impl::channel_lost()
         g.frozen_out.clear();
         g.frozen_in.reset();
         g.offer.reset();
-        g.rx = Rx::Idle;
-        g.rx_synced = false;
-        g.propose.clear();
-        g.contested.clear();
-        g.final_asked = g.final_done = false;
+        stop_rx(g);
         g.outvoted.clear();
         g.peer = {};
         g.peer_known = false;

@@ -232,6 +232,7 @@ struct Session::Impl {
     // session_rx.cpp
     bool listens(const Group &g) const { return ready() && !g.acting && g.peer_acting; }
     void request(Group &g);
+    void stop_rx(Group &g);
     void on(frame::Offer &f);
     void on(frame::Digest &f);
     void on(frame::SnapshotBegin &f);

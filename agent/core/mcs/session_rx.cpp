@@ -37,6 +37,16 @@ bool Session::Impl::accept(Group *g, const std::string &, Generation generation)
 
 // ---------------------------------------------------------- what we lack ---
 
+// Nobody to listen to, or nothing to hear: what was under way with the master ends.
+void Session::Impl::stop_rx(Group &g)
+{
+    g.rx = Rx::Idle;
+    g.rx_synced = false;
+    g.propose.clear();
+    g.contested.clear();
+    g.final_asked = g.final_done = false;
+}
+
 void Session::Impl::request(Group &g)
 {
     frame::Resync f{g.tag, g.generation, g.offer->serial, frame::Resync::Mode::Digest, 0, {}, false};

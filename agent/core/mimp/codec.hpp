@@ -20,7 +20,6 @@ constexpr std::size_t kHeaderSize = 48;
 constexpr std::size_t kGroupBlockSize = 36;     // with its 4 bytes of type and length
 constexpr std::size_t kMacSize = 32;
 constexpr std::size_t kMaxPacket = 65507;       // UDP over IPv4
-constexpr std::uint16_t kDefaultPort = 3790;
 
 // Where a hand-over stands, as seen by the sender (DESIGN "force-switchover").
 enum class Phase : std::uint8_t {
