@@ -127,39 +127,43 @@ static void mcipsec_nexthops_free_rcu(struct rcu_head *rcu)
 	kfree(nhs);
 }
 
-static void mcipsec_nexthops_free(struct mcipsec_nexthops *nhs)
+/* After a grace period; @nhs may be NULL. */
+void mcipsec_nexthops_free(struct mcipsec_nexthops *nhs)
 {
 	if (nhs)
 		call_rcu(&nhs->rcu, mcipsec_nexthops_free_rcu);
 }
 
-/* Replace the next-hops of one side; n = 0 clears them. */
-int mcipsec_group_set_nexthops(struct mcipsec_group *g, bool public,
-			       const struct mcipsec_addr *addrs, unsigned int n)
+/* NULL for none. */
+struct mcipsec_nexthops *mcipsec_nexthops_create(const struct mcipsec_addr *addrs,
+						 unsigned int n)
+{
+	struct mcipsec_nexthops *nhs;
+	int err;
+
+	if (!n)
+		return NULL;
+	nhs = kzalloc(struct_size(nhs, nh, n), GFP_KERNEL);
+	if (!nhs)
+		return ERR_PTR(-ENOMEM);
+	for (; nhs->n < n; nhs->n++) {
+		err = dst_cache_init(&nhs->nh[nhs->n].cache, GFP_KERNEL);
+		if (err) {
+			mcipsec_nexthops_free(nhs);
+			return ERR_PTR(err);
+		}
+		nhs->nh[nhs->n].addr = addrs[nhs->n];
+	}
+	return nhs;
+}
+
+/* Replace the next-hops of one side; NULL clears them. Under mcipsec_net.lock. */
+void mcipsec_group_set_nexthops(struct mcipsec_group *g, bool public,
+				struct mcipsec_nexthops *nhs)
 {
 	struct mcipsec_nexthops __rcu **slot = public ? &g->public : &g->private;
-	struct mcipsec_nexthops *nhs = NULL, *old;
-	unsigned int i;
 
-	if (n) {
-		nhs = kzalloc(struct_size(nhs, nh, n), GFP_KERNEL);
-		if (!nhs)
-			return -ENOMEM;
-		nhs->n = n;
-		for (i = 0; i < n; i++) {
-			int err = dst_cache_init(&nhs->nh[i].cache, GFP_KERNEL);
-
-			if (err) {
-				nhs->n = i;
-				mcipsec_nexthops_free(nhs);
-				return err;
-			}
-			nhs->nh[i].addr = addrs[i];
-		}
-	}
-	old = rcu_replace_pointer(*slot, nhs, lockdep_is_held(&g->mn->lock));
-	mcipsec_nexthops_free(old);
-	return 0;
+	mcipsec_nexthops_free(rcu_replace_pointer(*slot, nhs, lockdep_is_held(&g->mn->lock)));
 }
 
 static void mcipsec_gwaddr_remove(struct mcipsec_gwaddr *a)
@@ -326,8 +330,8 @@ void mcipsec_group_destroy(struct mcipsec_group *g)
 	xa_erase(&mn->groups, g->id);
 	list_for_each_entry_safe(a, tmp, &g->addrs, list)
 		mcipsec_gwaddr_remove(a);
-	mcipsec_group_set_nexthops(g, true, NULL, 0);
-	mcipsec_group_set_nexthops(g, false, NULL, 0);
+	mcipsec_group_set_nexthops(g, true, NULL);
+	mcipsec_group_set_nexthops(g, false, NULL);
 	call_rcu(&g->rcu, mcipsec_group_free_rcu);
 	if (!--mn->n_groups)
 		mcipsec_gate_unregister(mn->net);

@@ -148,8 +148,11 @@ void mcipsec_group_destroy(struct mcipsec_group *g);
 int mcipsec_group_set_addrs(struct mcipsec_group *g, const struct mcipsec_addr *addrs,
 			    unsigned int n, struct netlink_ext_ack *extack,
 			    unsigned int *bad);
-int mcipsec_group_set_nexthops(struct mcipsec_group *g, bool public,
-			       const struct mcipsec_addr *addrs, unsigned int n);
+struct mcipsec_nexthops *mcipsec_nexthops_create(const struct mcipsec_addr *addrs,
+						 unsigned int n);
+void mcipsec_nexthops_free(struct mcipsec_nexthops *nhs);
+void mcipsec_group_set_nexthops(struct mcipsec_group *g, bool public,
+				struct mcipsec_nexthops *nhs);
 void mcipsec_group_set_mode(struct mcipsec_group *g, u8 state, u32 flags);
 enum mcipsec_action mcipsec_group_action(const struct mcipsec_group *g, bool *lapsed);
 void mcipsec_group_release_all(struct mcipsec_net *mn);

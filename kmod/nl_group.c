@@ -115,22 +115,36 @@ static int mcipsec_config_parse(struct genl_info *info, struct mcipsec_group_con
 	return 0;
 }
 
-/* Under the lock. What can fail for reasons of the request comes first. */
+/* Under the lock. What can fail comes first: all of a request is done, or nothing. */
 static int mcipsec_config_apply(struct mcipsec_group *g, struct genl_info *info,
 				const struct mcipsec_group_config *c)
 {
 	struct mcipsec_table *table = rcu_dereference_protected(g->mn->table,
 								lockdep_is_held(&g->mn->lock));
+	struct mcipsec_nexthops *public, *private;
 	unsigned int bad;
 	int err = 0;
 
+	public = mcipsec_nexthops_create(c->public, c->n_public);
+	if (IS_ERR(public))
+		return PTR_ERR(public);
+	private = mcipsec_nexthops_create(c->private, c->n_private);
+	if (IS_ERR(private)) {
+		mcipsec_nexthops_free(public);
+		return PTR_ERR(private);
+	}
 	if (c->addrs)
 		err = mcipsec_group_set_addrs(g, c->addrs, c->n_addrs, info->extack, &bad);
-	if (!err && c->public)
-		err = mcipsec_group_set_nexthops(g, true, c->public, c->n_public);
-	if (!err && c->private)
-		err = mcipsec_group_set_nexthops(g, false, c->private, c->n_private);
-	if (!err && c->has_lease) {
+	if (err) {
+		mcipsec_nexthops_free(public);
+		mcipsec_nexthops_free(private);
+		return err;
+	}
+	if (c->public)
+		mcipsec_group_set_nexthops(g, true, public);
+	if (c->private)
+		mcipsec_group_set_nexthops(g, false, private);
+	if (c->has_lease) {
 		struct mcipsec_lease *lease = c->lease ? &table->leases[c->lease] : NULL;
 
 		/*
@@ -141,7 +155,7 @@ static int mcipsec_config_apply(struct mcipsec_group *g, struct genl_info *info,
 			mcipsec_group_set_mode(g, MCIPSEC_STATE_DISCOVERY, 0);
 		WRITE_ONCE(g->lease, lease);
 	}
-	return err;
+	return 0;
 }
 
 int mcipsec_nl_group_new(struct sk_buff *skb, struct genl_info *info)
