@@ -264,16 +264,10 @@ METHOD(sender_t, gate_send, void,
 				(entry->seq > this->table->acked ||
 				 entry->held->get_count(entry->held)))
 			{
-				if (this->event->has_listeners(this->event))
-				{
-					hold(this, group, entry, packet);
-					break;
-				}
-				group->n.uncommitted++;
-				if (entry->held->get_count(entry->held))
-				{
-					release_entry(this, entry, TRUE);
-				}
+				/* also while nobody listens: an agent that died must not end
+				 * output commit as long as its lease still runs (I4) */
+				hold(this, group, entry, packet);
+				break;
 			}
 			group->n.sent++;
 			this->send(this->sender, packet);

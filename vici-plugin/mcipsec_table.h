@@ -101,7 +101,7 @@ struct mcipsec_group_entry_t {
 
 	/** counters, see mcipsec-status */
 	struct {
-		uint64_t sent, blocked, held_total, held_expired, uncommitted, records;
+		uint64_t sent, blocked, held_total, held_expired, records;
 		uint64_t imported, updated, stale, failed, deleted, purged, resent;
 		uint64_t synced, sync_failed, followed;
 	} n;

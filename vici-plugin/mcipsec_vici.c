@@ -670,7 +670,6 @@ CALLBACK(status, vici_message_t*,
 		add_u64(b, "blocked", group->n.blocked);
 		add_u64(b, "held-total", group->n.held_total);
 		add_u64(b, "held-expired", group->n.held_expired);
-		add_u64(b, "uncommitted", group->n.uncommitted);
 		add_u64(b, "records", group->n.records);
 		add_u64(b, "imported", group->n.imported);
 		add_u64(b, "updated", group->n.updated);
