@@ -531,6 +531,8 @@ METHOD(mcipsec_group_t, replace_ike, void,
 		enumerator->destroy(enumerator);
 	}
 	this->table->lock->unlock(this->table->lock);
+	DBG1(DBG_CFG, "mcipsec: IKE_SA %s[%u] makes way for the state of the other "
+		 "gateway", ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
 	charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager, ike_sa);
 }
 

@@ -58,6 +58,7 @@ struct Node {
     std::deque<std::uint8_t> wire;    // bytes on their way to the other node
     bool write_pending = false, up = false, closed = false;
     std::uint64_t acked = 0, acked_epoch = 0;  // last PluginAck
+    bool none_open = true;
     bool commit = false;
     SyncState state = SyncState::OutOfSync;
     std::optional<act::ProtectionInputs> protection;
@@ -352,6 +353,7 @@ private:
             assert_true(p->seq >= n.acked || p->epoch != n.acked_epoch);
             n.acked_epoch = p->epoch;
             n.acked = p->seq;
+            n.none_open = p->none_open;
         } else if (auto *c = std::get_if<act::CommitMode>(&action)) {
             n.commit = c->on;
         } else if (auto *st = std::get_if<act::SyncStateChanged>(&action)) {
@@ -388,6 +390,10 @@ private:
             } else if (n.charon.broken.count(e->name) || (e->parent && !n.charon.sas.count(*e->parent))) {
                 r.outcome = ev::ImportOutcome::Failed;
                 r.reason = "no";
+            } else if (!i.replace && i.key.kind == Kind::IkeSa && n.session.group_status(i.tag)->acting && n.charon.sas.count(i.key) &&
+                       n.charon.sas[i.key].version < e->version.version) {
+                r.outcome = ev::ImportOutcome::Failed;      // as the plugin does
+                r.reason = "the group is active";
             } else {
                 r.outcome = ev::ImportOutcome::Installed;
                 if (i.replace)

@@ -195,8 +195,14 @@ void standby_restart_imports_everything_again(void **)
     p.step(p.b, ev::Refill{kTag});
     p.run();
     p.assert_same(p.a);
-    p.step(p.a, ev::Refill{kTag});  // not for the acting master
-    assert_int_equal(p.a.session.status().counters.unknown_events, 1);
+    // A takeover may come before charon is empty: the new master's charon is filled, too.
+    const auto held = p.a.charon.sas.size();
+    assert_true(held >= 2);
+    p.a.charon.sas.clear();
+    p.step(p.a, ev::Refill{kTag});
+    p.run();
+    assert_int_equal(p.a.charon.sas.size(), held);
+    p.assert_same(p.a);
 }
 
 void a_child_moves_before_its_old_parent_goes(void **)
@@ -285,6 +291,30 @@ void output_commit_waits_for_the_standby(void **)
     p.advance(50ms);
     assert_int_equal(p.a.acked, second);
     assert_true(first < second);
+}
+
+// With several sessions on one charon the engine must know which of them waits: what
+// another session's standby has must not release this session's packets.
+void the_engine_hears_when_a_record_begins_and_ends_to_wait(void **)
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.run();
+    assert_true(p.a.none_open);
+    p.b.charon.hold = true;
+    const auto before = p.a.acked;
+    p.upsert(p.a, ike(1));
+    assert_false(p.a.none_open);
+    assert_int_equal(p.a.acked, before);
+    p.advance(50ms);
+    assert_false(p.a.none_open);
+    p.answer(p.b);
+    p.advance(50ms);
+    assert_true(p.a.none_open);
+    p.upsert(p.a, ike(1));
+    assert_false(p.a.none_open);
+    p.cut();
+    assert_true(p.a.none_open);     // without a standby nothing waits
 }
 
 void a_replaced_record_is_not_released_by_its_neighbours(void **)
@@ -736,6 +766,7 @@ int main()
         cmocka_unit_test(records_of_a_non_master_are_refused),
         cmocka_unit_test(another_generation_is_refused_until_both_agree),
         cmocka_unit_test(output_commit_waits_for_the_standby),
+        cmocka_unit_test(the_engine_hears_when_a_record_begins_and_ends_to_wait),
         cmocka_unit_test(a_replaced_record_is_not_released_by_its_neighbours),
         cmocka_unit_test(without_a_standby_nothing_is_held),
         cmocka_unit_test(the_window_bounds_what_is_in_flight),

@@ -95,7 +95,6 @@ struct Entry {
     bool delete_due = false;         // purge it in charon as soon as op is None
     bool seen = false;               // named by the local snapshot that runs
     bool own = false;                // written here while acting master
-    bool replace = false;            // an acting master's charon has an older life of this IKE_SA
     std::uint32_t snapshot = 0;      // number of the last peer snapshot that named it
     std::uint64_t change = 0;        // position in the own change log
     std::uint64_t plugin_first = 0;  // first plugin sequence number not yet sent, 0: none

@@ -144,6 +144,7 @@ struct Session::Impl {
     // Plugin.
     bool charon_up = false;
     std::uint64_t plugin_epoch = 0, plugin_last = 0, plugin_told = 0;
+    bool plugin_open = false;       // as told: a record waits for the standby
 
     // Standby.
     std::uint64_t rx_base = 1;  // transaction of received.front()
@@ -260,6 +261,7 @@ struct Session::Impl {
     void work_delete(Group &g, Entry &e);
     void reimport_all(Group &g, bool unseen_only);
     void retry(bool await_conf, bool failed);
+    bool replaces(Group &g, const Entry &ike);
     void pump_imports();
     void on(ev::ImportResult &e);
     void on(ev::DeleteResult &e);

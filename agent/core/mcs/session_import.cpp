@@ -145,6 +145,23 @@ void Session::Impl::retry(bool await_conf, bool failed)
                 retry_at = std::min(retry_at, now + config.retry_interval);
 }
 
+// Merged, or too late for a takeover: charon runs an older state of this IKE_SA, which
+// makes way. Its CHILD_SAs go with it in charon, and come again after it.
+bool Session::Impl::replaces(Group &g, const Entry &ike)
+{
+    if (!g.acting || ike.key.kind != Kind::IkeSa || !ike.in_charon)
+        return false;
+    for (const auto &key : g.db.children(ike.key)) {
+        Entry &child = *g.db.find(key);
+        if (child.status == LocalStatus::LocalDeleted)
+            continue;
+        child.waiting = true;
+        g.parked.erase(key);
+        g.db.set_status(child, LocalStatus::Pending);
+    }
+    return true;
+}
+
 // Hands out work, one key a group in turn, up to the window.
 void Session::Impl::pump_imports()
 {
@@ -174,7 +191,7 @@ void Session::Impl::pump_imports()
                 e->op = Entry::Op::Importing;
                 g.db.set_status(*e, LocalStatus::Installing);
                 n.imports++;
-                out.push_back(act::Import{g.tag, key, std::exchange(e->replace, false) && g.acting});
+                out.push_back(act::Import{g.tag, key, replaces(g, *e)});
             }
         }
     }

@@ -41,12 +41,7 @@ void Session::Impl::on(ev::CharonUp &e)
 {
     charon_lost();
     charon_up = true;
-    if (e.epoch != plugin_epoch) {
-        plugin_epoch = e.epoch;
-        plugin_last = plugin_told = 0;
-        for (auto &[tag, g] : groups)
-            g->open.clear();
-    }
+    local_seq(e.epoch, 0);
 }
 
 void Session::Impl::on(ev::CharonDown &)
@@ -65,10 +60,6 @@ void Session::Impl::on(ev::Refill &e)
     auto *g = find(e.tag);
     if (!g)
         return;
-    if (g->acting) {
-        n.unknown_events++;
-        return;
-    }
     reimport_all(*g, false);
 }
 
@@ -79,6 +70,7 @@ void Session::Impl::local_seq(std::uint64_t epoch, std::uint64_t seq)
     if (epoch != plugin_epoch) {
         plugin_epoch = epoch;
         plugin_last = plugin_told = 0;
+        plugin_open = false;
         for (auto &[tag, g] : groups)
             g->open.clear();
     }

@@ -386,17 +386,13 @@ void Session::Impl::on(frame::Propose &f)
     }
     if (e.key.kind == Kind::IkeSa && live)
         for (const auto &key : g->db.children(e.key)) {
-            Entry &child = *g->db.find(key);
+            if (std::find(f.children.begin(), f.children.end(), key) != f.children.end())
+                continue;       // it comes again after its IKE_SA
             g->parked.erase(key);
-            if (std::find(f.children.begin(), f.children.end(), key) != f.children.end()) {
-                child.waiting = true;   // charon loses it with the IKE_SA that is replaced
-                g->db.set_status(child, LocalStatus::Pending);
-            } else {
-                const auto version = child.version;
-                Entry &grave = g->db.bury(key, {g->generation, version.lineage, version.version + 1});
-                grave.own = true;
-                grave.delete_due = false;
-            }
+            const auto version = g->db.find(key)->version;
+            Entry &grave = g->db.bury(key, {g->generation, version.lineage, version.version + 1});
+            grave.own = true;
+            grave.delete_due = false;
         }
     n.merged++;
     log(act::Severity::Info, g->tag, "merged", e.key.str() + " " + e.name + " taken over from the peer");
@@ -404,7 +400,6 @@ void Session::Impl::on(frame::Propose &f)
     const bool append = !held || !unsent(*g, *held);
     Entry &stored = g->db.store(std::move(e), append);
     stored.own = true;
-    stored.replace = live && stored.key.kind == Kind::IkeSa;
     g->db.set_status(stored, LocalStatus::Pending);
     import(*g, stored);
 }
@@ -415,7 +410,8 @@ void Session::Impl::on(frame::FrozenAck &f)
         out.push_back(act::FrozenAcked{g->tag, f.handover});
 }
 
-// Tells the plugin how far the standby is. always: also when nothing new was acknowledged.
+// Tells the plugin how far the standby is, and the engine when a record of this session
+// begins or ends to be open. always: also when nothing of that is new.
 void Session::Impl::plugin_ack(bool always)
 {
     if (plugin_last == 0)
@@ -431,10 +427,11 @@ void Session::Impl::plugin_ack(bool always)
             upto = std::min(upto, *g->open.begin() - 1);
         }
     }
-    if (!commit || (upto <= plugin_told && !always))
+    if ((!commit && !plugin_open) || (upto <= plugin_told && open == plugin_open && !always))
         return;
     plugin_told = std::max(plugin_told, upto);
-    out.push_back(act::PluginAck{plugin_epoch, upto, !open});
+    plugin_open = open;
+    out.push_back(act::PluginAck{plugin_epoch, plugin_told, !open});
 }
 
 }  // namespace mcipsec::mcs
