@@ -8,7 +8,8 @@
  *                 which carry the same source address.
  *   POST_ROUTING  after source NAT: a clear packet whose route holds an SA of
  *                 a group. It has not been encrypted yet, so a packet that is
- *                 dropped or shunted here consumes no sequence number.
+ *                 dropped or shunted here consumes no sequence number. An SA
+ *                 that waits for its number drops here (hold.c).
  *
  * Groups are found by address alone: the cost is the same for one SA and for
  * 100,000, and a flip touches none of them.
@@ -174,6 +175,7 @@ static unsigned int mcipsec_gate_private(struct sk_buff *skb, int iif,
 	struct mcipsec_ingress in;
 	struct xfrm_state *x = dst_xfrm(skb_dst(skb));
 	struct mcipsec_group *g;
+	unsigned int verdict;
 
 	if (!x) {
 		if (state->out && state->out->type == ARPHRD_NONE)
@@ -186,7 +188,12 @@ static unsigned int mcipsec_gate_private(struct sk_buff *skb, int iif,
 		return NF_ACCEPT;
 	if (!mcipsec_note_take(skb, &in))
 		mcipsec_ingress_of(&in, skb, iif, state->in);
-	return mcipsec_gate(g, MCIPSEC_CLASS_PRIVATE, &in, skb, state);
+	verdict = mcipsec_gate(g, MCIPSEC_CLASS_PRIVATE, &in, skb, state);
+	if (verdict == NF_ACCEPT && mcipsec_held(g, x)) {
+		mcipsec_count(g, MCIPSEC_STAT_DROP_HOLD);
+		verdict = NF_DROP;
+	}
+	return verdict;
 }
 
 static unsigned int mcipsec_post4(void *priv, struct sk_buff *skb,

@@ -332,6 +332,7 @@ void mcipsec_group_destroy(struct mcipsec_group *g)
 		mcipsec_gwaddr_remove(a);
 	mcipsec_group_set_nexthops(g, true, NULL);
 	mcipsec_group_set_nexthops(g, false, NULL);
+	mcipsec_hold_end_all(g);
 	call_rcu(&g->rcu, mcipsec_group_free_rcu);
 	if (!--mn->n_groups)
 		mcipsec_gate_unregister(mn->net);

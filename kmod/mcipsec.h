@@ -33,6 +33,7 @@
 #include "action.h"
 
 #define MCIPSEC_HASH_BITS	10
+#define MCIPSEC_HOLD_BUCKETS	256
 
 struct mcipsec_net;
 
@@ -123,6 +124,8 @@ struct mcipsec_group {
 	struct list_head	addrs;
 	unsigned int		n_addrs;
 	struct rcu_head		rcu;
+	unsigned int		n_holds;	/* read under RCU, too, as the holds are */
+	struct hlist_head	holds[MCIPSEC_HOLD_BUCKETS];
 };
 
 /* Where a packet came in, as far as it is known. */
@@ -192,6 +195,12 @@ void mcipsec_xfrm_unregister(void);
 int mcipsec_gro_register(void);
 void mcipsec_gro_unregister(void);
 
+/* hold.c */
+bool mcipsec_held(struct mcipsec_group *g, const struct xfrm_state *x);
+int mcipsec_hold_add(struct mcipsec_group *g, const struct mcipsec_seq *seq);
+bool mcipsec_hold_end(struct mcipsec_group *g, const struct mcipsec_seq *seq);
+void mcipsec_hold_end_all(struct mcipsec_group *g);
+
 /* seq.c */
 struct mcipsec_seq_result {
 	u32 updated, unchanged, missing, refused, exhausted;
@@ -202,6 +211,8 @@ int mcipsec_seq_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int mcipsec_seq_dump_done(struct netlink_callback *cb);
 void mcipsec_seq_import(struct mcipsec_group *g, const struct mcipsec_seq *seq,
 			unsigned int n, u32 margin, struct mcipsec_seq_result *result);
+int mcipsec_seq_hold(struct mcipsec_group *g, const struct mcipsec_seq *seq, unsigned int n,
+		     bool hold, struct mcipsec_seq_result *result);
 
 /* stats.c */
 static inline void mcipsec_count(const struct mcipsec_group *g, enum mcipsec_stat stat)

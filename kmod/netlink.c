@@ -54,10 +54,11 @@ static const struct nla_policy mcipsec_lease_set_policy[MCIPSEC_A_COOKIE + 1] = 
 	[MCIPSEC_A_COOKIE] = NLA_POLICY_EXACT_LEN(MCIPSEC_COOKIE_LEN),
 };
 
-static const struct nla_policy mcipsec_seq_set_policy[MCIPSEC_A_SEQ_MARGIN + 1] = {
+static const struct nla_policy mcipsec_seq_set_policy[MCIPSEC_A_SEQ_HOLD + 1] = {
 	[MCIPSEC_A_GROUP_ID] = { .type = NLA_U32 },
 	[MCIPSEC_A_SEQ] = { .type = NLA_BINARY },
 	[MCIPSEC_A_SEQ_MARGIN] = { .type = NLA_U32 },
+	[MCIPSEC_A_SEQ_HOLD] = NLA_POLICY_MAX(NLA_U8, 1),
 };
 
 static const struct nla_policy mcipsec_switchover_policy[MCIPSEC_A_SWITCHOVER_FLAGS + 1] = {
@@ -112,9 +113,11 @@ static int mcipsec_nl_seq_set(struct sk_buff *request, struct genl_info *info)
 	struct mcipsec_seq_result result = {};
 	struct nlattr *id, *array, *attr;
 	struct mcipsec_group *g;
+	unsigned int n;
 	struct sk_buff *skb;
 	u32 margin = 0;
 	void *hdr;
+	int err;
 
 	id = MCIPSEC_NEED(info, GROUP_ID);
 	if (!id)
@@ -138,15 +141,23 @@ static int mcipsec_nl_seq_set(struct sk_buff *request, struct genl_info *info)
 	skb = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!skb)
 		return -ENOMEM;
+	n = nla_len(array) / sizeof(struct mcipsec_seq);
+	attr = info->attrs[MCIPSEC_A_SEQ_HOLD];
 	mutex_lock(&mn->lock);
 	g = mcipsec_find(mn, id, info->extack);
-	if (!IS_ERR(g))
-		mcipsec_seq_import(g, nla_data(array),
-				   nla_len(array) / sizeof(struct mcipsec_seq), margin, &result);
+	err = PTR_ERR_OR_ZERO(g);
+	if (!err && attr) {
+		err = mcipsec_seq_hold(g, nla_data(array), n, nla_get_u8(attr), &result);
+		if (err == -ENOSPC)
+			NL_SET_ERR_MSG_ATTR(info->extack, attr, "more than "
+					    __stringify(MCIPSEC_HOLD_MAX) " SAs of the group wait");
+	} else if (!err) {
+		mcipsec_seq_import(g, nla_data(array), n, margin, &result);
+	}
 	mutex_unlock(&mn->lock);
-	if (IS_ERR(g)) {
+	if (err) {
 		nlmsg_free(skb);
-		return PTR_ERR(g);
+		return err;
 	}
 	hdr = genlmsg_put_reply(skb, info, &mcipsec_family, 0, MCIPSEC_CMD_SEQ_SET);
 	if (!hdr || nla_put_u32(skb, MCIPSEC_A_GROUP_ID, nla_get_u32(id)) ||

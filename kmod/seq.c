@@ -349,6 +349,11 @@ static bool mcipsec_seq_raise(struct xfrm_state *x, const struct mcipsec_seq *se
 	return raised;
 }
 
+static bool mcipsec_seq_valid(const struct mcipsec_seq *seq)
+{
+	return (seq->family == AF_INET || seq->family == AF_INET6) && seq->proto == IPPROTO_ESP;
+}
+
 /* One record. Under RCU, bottom halves off. */
 static void mcipsec_seq_import_one(struct mcipsec_group *g, struct mcipsec_seq_memo *memo,
 				   const struct mcipsec_seq *seq, u32 margin, bool strict,
@@ -357,7 +362,7 @@ static void mcipsec_seq_import_one(struct mcipsec_group *g, struct mcipsec_seq_m
 	bool out, raised, exhausted;
 	struct xfrm_state *x;
 
-	if ((seq->family != AF_INET && seq->family != AF_INET6) || seq->proto != IPPROTO_ESP) {
+	if (!mcipsec_seq_valid(seq)) {
 		result->refused++;
 		return;
 	}
@@ -374,6 +379,7 @@ static void mcipsec_seq_import_one(struct mcipsec_group *g, struct mcipsec_seq_m
 	spin_lock(&x->lock);
 	raised = mcipsec_seq_raise(x, seq, out, margin, strict, &exhausted);
 	spin_unlock(&x->lock);
+	mcipsec_hold_end(g, seq);
 	if (raised)
 		result->updated++;
 	else
@@ -401,4 +407,30 @@ void mcipsec_seq_import(struct mcipsec_group *g, const struct mcipsec_seq *seq,
 		local_bh_enable();
 		rcu_read_unlock();
 	}
+}
+
+/*
+ * Let @n SAs wait for their numbers, or not any longer. Under mcipsec_net.lock.
+ * On an error some of them wait, and are counted.
+ */
+int mcipsec_seq_hold(struct mcipsec_group *g, const struct mcipsec_seq *seq, unsigned int n,
+		     bool hold, struct mcipsec_seq_result *result)
+{
+	unsigned int i;
+	int changed;
+
+	for (i = 0; i < n; i++) {
+		if (!mcipsec_seq_valid(&seq[i])) {
+			result->refused++;
+			continue;
+		}
+		changed = hold ? mcipsec_hold_add(g, &seq[i]) : mcipsec_hold_end(g, &seq[i]);
+		if (changed < 0)
+			return changed;
+		if (changed)
+			result->updated++;
+		else
+			result->unchanged++;
+	}
+	return 0;
 }

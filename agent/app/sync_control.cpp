@@ -395,6 +395,8 @@ void SyncControl::run_import(const mcs::act::Import &a)
     r.version = entry->version.version;
     r.name = entry->name;
     r.data = entry->data.clone();
+    if (a.key.kind == mcs::Kind::ChildSa)
+        hold_sequence(*g, a.key, entry->info);
     charon_.plugin().import(r, a.replace, [this, alive = alive_, tag = a.tag, key = a.key, version = entry->version,
                                 info = entry->info](Expected<io::PluginImport> outcome) {
         if (*alive)
@@ -419,19 +421,51 @@ void SyncControl::import_done(const std::string &tag, const mcs::Key &key, mcs::
         }
     }
     if (result.outcome == mcs::ev::ImportOutcome::Installed && key.kind == mcs::Kind::ChildSa && g)
-        if (auto done = seed_sequence(*g, info); !done) {
+        if (auto done = seed_sequence(*g, key, info); !done) {
             result.outcome = mcs::ev::ImportOutcome::Failed;
             result.reason = "sequence numbers: " + done.error().text;
         }
     const bool installed = g && result.outcome == mcs::ev::ImportOutcome::Installed && key.kind == mcs::Kind::ChildSa;
+    if (g && outcome && outcome->result != io::ImportResult::Installed)
+        release_sequence(*g, key);      // else charon may have it, and its number is not set
     step(std::move(result));
     if (installed)
         tell_selectors(*g, key);
 }
 
+// I3: charon installs at number zero, and the group may forward, now or before the
+// answer is here. The SA sends nothing until seed_sequence() has found it.
+void SyncControl::hold_sequence(Group &g, const mcs::Key &child, const std::string &info)
+{
+    const auto sas = child_sas(info_fields(info));
+    if (!sas)
+        return;     // seed_sequence() says so
+    if (auto done = kernel_.seq_hold(g.id, std::span(&sas->out, 1), true); !done)
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence hold: " + done.error().text, .group = g.id});
+    g.held.insert_or_assign(child, Held{sas->out, false});
+}
+
+// What charon did not install, or no longer has, waits for no number.
+void SyncControl::release_sequence(Group &g, const mcs::Key &child)
+{
+    if (const auto held = g.held.extract(child))
+        (void)kernel_.seq_hold(g.id, std::span(&held.mapped().sa, 1), false);       // an error: the module went, and the hold with it
+}
+
+// In the middle of a rekey charon installs the outbound SA later.
+void SyncControl::seed_late(Group &g)
+{
+    std::erase_if(g.held, [&](const auto &item) {
+        if (!item.second.late)
+            return false;
+        const auto done = kernel_.seq_set(g.id, std::span(&item.second.sa, 1));
+        return done && !done->missing;
+    });
+}
+
 // A kernel SA that charon just installed counts from zero: it gets the last
 // known numbers with their margin before the record is acknowledged.
-Expected<void> SyncControl::seed_sequence(Group &g, const std::string &info)
+Expected<void> SyncControl::seed_sequence(Group &g, const mcs::Key &child, const std::string &info)
 {
     const auto sas = child_sas(info_fields(info));
     if (!sas)
@@ -452,7 +486,14 @@ Expected<void> SyncControl::seed_sequence(Group &g, const std::string &info)
             raise.push_back(s);
     }
     // One of the two may not be installed in the middle of a rekey; of one with a mark the module finds none.
-    return seq_set(g, raise, raise.size());
+    const auto missing = seq_set(g, raise, raise.size());
+    if (!missing)
+        return tl::unexpected(missing.error());
+    if (*missing == 0)
+        g.held.erase(child);
+    else
+        g.held.insert_or_assign(child, Held{raise.back(), true});
+    return {};
 }
 
 void SyncControl::tell_selectors(const Group &g, const mcs::Key &child)
@@ -468,10 +509,10 @@ void SyncControl::tell_selectors(const Group &g, const mcs::Key &child)
     callbacks.selectors(g.id, plain(child), ike->name, ts == fields.end() ? "" : ts->second);
 }
 
-Expected<void> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas, std::size_t missing_limit)
+Expected<std::size_t> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas, std::size_t missing_limit)
 {
     if (sas.empty())
-        return {};
+        return 0;
     const auto result = kernel_.seq_set(g.id, sas);
     if (!result)
         return tl::unexpected(result.error());
@@ -479,7 +520,7 @@ Expected<void> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas, 
         return fail(-EPERM, fmt::format("the kernel refused {} of {} (hardware offload, or a jump of 2^31)", result->refused, sas.size()));
     if (result->missing >= missing_limit)
         return fail(-ENOENT, fmt::format("the kernel has {} of {} SAs not, or with a mark", result->missing, sas.size()));
-    return {};
+    return result->missing;
 }
 
 void SyncControl::run_delete(const mcs::act::Delete &a)
@@ -490,8 +531,11 @@ void SyncControl::run_delete(const mcs::act::Delete &a)
     if (a.key.kind == mcs::Kind::ChildSa)
         tell_selectors(*g, a.key);
     charon_.plugin().remove(plugin_kind(a.key), g->id, plain(a.key), [this, alive = alive_, tag = a.tag, key = a.key](Expected<std::uint64_t> done) {
-        if (*alive)
-            step(mcs::ev::DeleteResult{tag, key, done.has_value(), done ? "" : done.error().text});
+        if (!*alive)
+            return;
+        if (auto *group = done ? group_of(tag) : nullptr)
+            release_sequence(*group, key);
+        step(mcs::ev::DeleteResult{tag, key, done.has_value(), done ? "" : done.error().text});
     });
 }
 
@@ -593,6 +637,8 @@ void SyncControl::record(io::PluginRecord &&r)
     } else {
         step(mcs::ev::LocalDelete{g->tag, *key, mcs::ev::DeleteScope::Global, r.epoch, r.seq});
     }
+    if (child)
+        seed_late(*g);
     if (child && callbacks.child_changed)
         callbacks.child_changed(r.group, raw, upsert);
     if (child)
@@ -614,6 +660,7 @@ void SyncControl::sample(GroupId group)
     if (!g)
         return;
     const Time now = loop_.now();
+    seed_late(*g);
     if (!acting_master(g->state)) {
         if (g->state != Mastership::Standby)
             return;

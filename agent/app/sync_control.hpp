@@ -104,6 +104,10 @@ public:
     const std::map<std::string, Alarm> &alarms() const { return alarms_; }
 
 private:
+    struct Held {
+        mcipsec_seq sa{};
+        bool late = false;              // imported, but not in the kernel yet: sa is its number
+    };
     struct Group {
         GroupId id = 0;
         std::string tag;
@@ -112,6 +116,7 @@ private:
         Mastership state = Mastership::Discovery;
         bool sample_failed = false;
         std::uint64_t receive_only = 0;
+        std::map<mcs::Key, Held> held;      // outbound SAs that send nothing until their number is set
         std::unordered_map<SaId, Time, SaIdHash> inbound;   // last authenticated packet seen here
         Time tidied{};                  // SeqState against the kernel
         bool sample_all = true;         // the next sample names every SA, not only what changed
@@ -128,9 +133,13 @@ private:
     void log_core(const mcs::act::Log &a);
     void import_done(const std::string &tag, const mcs::Key &key, mcs::Version version, const std::string &info,
                      Expected<io::PluginImport> outcome);
-    Expected<void> seed_sequence(Group &g, const std::string &info);
+    Expected<void> seed_sequence(Group &g, const mcs::Key &child, const std::string &info);
     // missing_limit: from so many SAs on that the kernel does not find, it is an error.
-    Expected<void> seq_set(Group &g, std::span<const mcipsec_seq> sas, std::size_t missing_limit = SIZE_MAX);
+    void hold_sequence(Group &g, const mcs::Key &child, const std::string &info);
+    void release_sequence(Group &g, const mcs::Key &child);
+    void seed_late(Group &g);
+    // How many of them the kernel does not have; as many as missing_limit are an error.
+    Expected<std::size_t> seq_set(Group &g, std::span<const mcipsec_seq> sas, std::size_t missing_limit = SIZE_MAX);
     Expected<std::vector<mcipsec_seq>> seq_get(GroupId group);
     void stop_unsafe(Group &g);
     void tidy(Group &g, std::span<const mcipsec_seq> kernel);

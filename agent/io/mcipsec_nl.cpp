@@ -20,7 +20,7 @@ constexpr std::string_view kStatNames[] = {
     "", "",
     "forward_in", "forward_out", "forward_private", "shunt_public", "shunt_private",
     "drop_esp", "drop_ike", "drop_icmp", "drop_out", "drop_private", "drop_loop", "drop_noroute",
-    "drop_xfrm", "drop_gro", "drop_lease",
+    "drop_xfrm", "drop_gro", "drop_lease", "drop_hold",
 };
 static_assert(std::size(kStatNames) == MCIPSEC_STAT_MAX + 1, "a counter of the uapi has no name");
 
@@ -286,14 +286,26 @@ Expected<void> McipsecNl::seq_get(GroupId id, const std::function<void(std::span
 
 Expected<SeqResult> McipsecNl::seq_set(GroupId id, std::span<const mcipsec_seq> seqs, std::uint32_t margin)
 {
+    return seq_write(id, seqs, [&] {
+        if (margin)
+            message_.u32(MCIPSEC_A_SEQ_MARGIN, margin);
+    });
+}
+
+Expected<SeqResult> McipsecNl::seq_hold(GroupId id, std::span<const mcipsec_seq> seqs, bool hold)
+{
+    return seq_write(id, seqs, [&] { message_.u8(MCIPSEC_A_SEQ_HOLD, hold ? 1 : 0); });
+}
+
+Expected<SeqResult> McipsecNl::seq_write(GroupId id, std::span<const mcipsec_seq> seqs, const std::function<void()> &put)
+{
     SeqResult sum;
     while (!seqs.empty()) {
         const auto chunk = seqs.first(std::min<std::size_t>(seqs.size(), MCIPSEC_SEQ_PER_MSG));
         seqs = seqs.subspan(chunk.size());
         start(message_, family_, MCIPSEC_CMD_SEQ_SET);
         message_.u32(MCIPSEC_A_GROUP_ID, id);
-        if (margin)
-            message_.u32(MCIPSEC_A_SEQ_MARGIN, margin);
+        put();
         message_.bytes(MCIPSEC_A_SEQ, ByteView(reinterpret_cast<const std::uint8_t *>(chunk.data()), chunk.size_bytes()));
         bool bad = true;
         auto r = socket_.call(message_, [&](const nlmsghdr *h) {

@@ -87,6 +87,8 @@ public:
     // In chunks; the sum of the counts. Monotonic in the kernel, so that it may be repeated.
     // margin is added to each oseq (0..MCIPSEC_SEQ_MARGIN_MAX).
     Expected<SeqResult> seq_set(GroupId id, std::span<const mcipsec_seq> seqs, std::uint32_t margin = 0);
+    // These SAs, which need not exist yet, send nothing until seq_set() finds them; hold = false: no longer.
+    Expected<SeqResult> seq_hold(GroupId id, std::span<const mcipsec_seq> seqs, bool hold);
 
     // Returns when the module took the request; -EPERM, -EAGAIN, -ESRCH, -ENOENT as in the uapi.
     Expected<void> switchover(GroupId id, std::uint64_t switchover_id, std::uint32_t flags);
@@ -95,6 +97,7 @@ public:
 private:
     McipsecNl(NlSocket s, std::uint16_t family) : socket_(std::move(s)), family_(family), message_(kMessage) {}
     static constexpr std::size_t kMessage = 65536;
+    Expected<SeqResult> seq_write(GroupId id, std::span<const mcipsec_seq> seqs, const std::function<void()> &put);
     Expected<void> group_write(const GroupConfig &g, std::uint16_t flags);
     NlSocket socket_;
     std::uint16_t family_;

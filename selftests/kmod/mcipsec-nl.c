@@ -10,7 +10,7 @@
  *   state COOKIE ID=STATE[,FLAG]...[@GENERATION]...
  *   lease COOKIE ID MS             ends in MS from now; "revoke": ended
  *   seq get [ID]                   SPI DADDR FLAGS OSEQ SEQ PACKETS
- *   seq set ID [margin N] SPI/DADDR/OSEQ/SEQ...
+ *   seq set ID [margin N] [hold 0|1] SPI/DADDR/OSEQ/SEQ...
  *   switchover ID SWITCHOVER-ID [FLAGS]
  *   events MS COUNT [READY-FILE]   prints up to COUNT events within MS
  *   gate on|off                    DEBUG_SET
@@ -56,6 +56,7 @@ static const char *const stats[] = {
 	[MCIPSEC_STAT_DROP_XFRM] = "drop_xfrm",
 	[MCIPSEC_STAT_DROP_GRO] = "drop_gro",
 	[MCIPSEC_STAT_DROP_LEASE] = "drop_lease",
+	[MCIPSEC_STAT_DROP_HOLD] = "drop_hold",
 };
 
 static char request[NL_BUFFER];
@@ -417,6 +418,8 @@ static int do_seq(struct nl *nl, char **argv)
 	for (char **a = argv + 2; *a; a++) {
 		if (!strcmp(*a, "margin") && a[1])
 			mnl_attr_put_u32(nlh, MCIPSEC_A_SEQ_MARGIN, strtoul(*++a, NULL, 0));
+		else if (!strcmp(*a, "hold") && a[1])
+			mnl_attr_put_u8(nlh, MCIPSEC_A_SEQ_HOLD, strtoul(*++a, NULL, 0));
 		else if (n < LENGTH(array))
 			array[n++] = parse_seq(*a);
 	}
@@ -556,7 +559,8 @@ static int do_bad(struct nl *nl, char **argv)
 			mnl_attr_nest_end(nlh, inner);
 		}
 		mnl_attr_nest_end(nlh, nest);
-	} else if (!strcmp(what, "seq-size") || !strcmp(what, "seq-margin")) {
+	} else if (!strcmp(what, "seq-size") || !strcmp(what, "seq-margin") ||
+		   !strcmp(what, "seq-hold")) {
 		char half[72] = {0};
 
 		nlh = nl_genl(nl, request, MCIPSEC_CMD_SEQ_SET, 0);
@@ -564,6 +568,8 @@ static int do_bad(struct nl *nl, char **argv)
 		mnl_attr_put(nlh, MCIPSEC_A_SEQ, !strcmp(what, "seq-size") ? 47 : 48, half);
 		if (!strcmp(what, "seq-margin"))
 			mnl_attr_put_u32(nlh, MCIPSEC_A_SEQ_MARGIN, MCIPSEC_SEQ_MARGIN_MAX + 1);
+		if (!strcmp(what, "seq-hold"))
+			mnl_attr_put_u8(nlh, MCIPSEC_A_SEQ_HOLD, 2);
 	} else if (!strcmp(what, "lease-far") || !strcmp(what, "lease-id")) {
 		nlh = nl_genl(nl, request, MCIPSEC_CMD_LEASE_SET, 0);
 		mnl_attr_put(nlh, MCIPSEC_A_COOKIE, sizeof(cookie), cookie);

@@ -49,6 +49,7 @@ done <<-END
 	short-cookie ERANGE: binary attribute size out of range
 	seq-size EINVAL: SEQ must be an array of struct mcipsec_seq, 48 bytes each
 	seq-margin EINVAL: SEQ_MARGIN must be 0..2^28
+	seq-hold ERANGE: integer out of range
 	lease-far EINVAL: LEASE_EXPIRY is more than 3600 s of CLOCK_BOOTTIME ahead
 	lease-id EINVAL: LEASE_ID must be 1..64
 END

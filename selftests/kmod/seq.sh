@@ -98,6 +98,33 @@ check_is "receive only (all ones)" "updated 1 unchanged 0 missing 0 refused 0 ex
 check "receives" counts gw1 forward_in 1 fails ping_p
 check_is "and sends nothing" 18446744073709551615 oseq
 
+# An SA that waits for its number sends nothing, even if it is made anew meanwhile.
+for ns in ce gw1; do sa $ns window; done
+held="updated 1 unchanged 0 missing 0 refused 0 exhausted 0 "
+check_is "an SA is told to wait" "$held" set_seq hold 1 "$(to_ce 0)"
+check_is "once" "updated 0 unchanged 1 missing 0 refused 0 exhausted 0 " set_seq hold 1 "$(to_ce 0)"
+check "it drops, counted" counts gw1 drop_hold 1 fails ping_p
+sa gw1 window
+check "also when it is made anew" counts gw1 drop_hold 1 fails ping_p
+check_is "and uses no number" 0 oseq
+check_is "its import ends that" "$held" set_seq margin 65536 "$(to_ce 100)"
+for ns in ce; do sa $ns window; done
+check "it sends" ping_p
+check_is "from there on" 65637 oseq
+set_seq hold 1 "0x201/$CE/0/0" >/dev/null
+check "control: another SA's wait does not touch it" ping_p
+set_seq hold 1 "$(to_ce 0)" >/dev/null
+set_state gw1 standby
+check "a standby's packets do not come so far" fails counts gw1 drop_hold 1 fails ping_p
+set_state gw1 master
+check_is "the wait can be ended without an import" "$held" set_seq hold 0 "$(to_ce 0)"
+check "then it sends" ping_p
+set_seq hold 1 "$(to_ce 0)" >/dev/null
+nl gw1 group del 1
+nl gw1 group add 1 addr $GW addr $GW6
+set_state gw1 master
+check "a wait goes with its group" ping_p
+
 # What cannot be imported.
 check_is "an SA that is not there is missing" \
 	"updated 0 unchanged 0 missing 1 refused 0 exhausted 0 " set_seq "0x201/$CE/5/0"

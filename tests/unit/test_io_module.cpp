@@ -180,6 +180,11 @@ void sequence_state_of_no_sa_is_empty_and_missing(void **)
     assert_int_equal(r.missing, many.size());
     assert_int_equal(r.updated + r.unchanged + r.refused, 0);
     assert_int_equal(nl.seq_set(9, many).error().code, -ENOENT);
+    assert_int_equal(take(nl.seq_hold(1, many, true)).updated, many.size());
+    assert_int_equal(take(nl.seq_hold(1, many, true)).unchanged, many.size());
+    assert_int_equal(take(nl.seq_set(1, many)).missing, many.size());       // they wait until they are there
+    assert_int_equal(take(nl.seq_hold(1, many, false)).updated, many.size());
+    assert_int_equal(take(nl.seq_hold(1, many, false)).updated, 0);
 }
 
 void without_privilege_groups_are_read_but_not_changed(void **)

@@ -22,6 +22,7 @@
 #define MCIPSEC_NEXTHOP_MAX	64	/* next-hops per group and side */
 #define MCIPSEC_LEASE_SEC_MAX	3600	/* a lease ends at most so far ahead */
 #define MCIPSEC_SEQ_PER_MSG	670	/* struct mcipsec_seq per message */
+#define MCIPSEC_HOLD_MAX	65536	/* SAs of a group that wait for their numbers */
 
 /* MIMP states of a tunnel-group (seed "MIMP Protocol States"). */
 enum mcipsec_state {
@@ -101,6 +102,11 @@ enum mcipsec_cmd {
 	 * received for SAs whose destination is the group's.
 	 * out: SEQ_UPDATED, SEQ_UNCHANGED, SEQ_MISSING, SEQ_REFUSED,
 	 * SEQ_EXHAUSTED (of the updated and unchanged).
+	 * With SEQ_HOLD nothing is imported. 1: the SAs named, which may not
+	 * exist yet, send nothing until an import finds them (their clear
+	 * packets are dropped before a number is used); 0: they send again.
+	 * SEQ_UPDATED counts those for which that is new. -ENOSPC: more than
+	 * MCIPSEC_HOLD_MAX in this group.
 	 */
 	MCIPSEC_CMD_SEQ_SET,
 	/*
@@ -167,6 +173,7 @@ enum mcipsec_attr {
 	MCIPSEC_A_GATE_HOOK_OFF,	/* u8 */
 	MCIPSEC_A_SEQ_MARGIN,		/* u32, added to each oseq, 0..2^28 */
 	MCIPSEC_A_SEQ_EXHAUSTED,	/* u32: at the end of the number space */
+	MCIPSEC_A_SEQ_HOLD,		/* u8, 1: wait for the number, 0: no longer */
 	__MCIPSEC_A_MAX,
 	MCIPSEC_A_MAX = __MCIPSEC_A_MAX - 1
 };
@@ -190,6 +197,7 @@ enum mcipsec_stat {
 	MCIPSEC_STAT_DROP_XFRM,		/* caught by the last line, XFRM handlers */
 	MCIPSEC_STAT_DROP_GRO,		/* caught in the GRO path of ESP */
 	MCIPSEC_STAT_DROP_LEASE,	/* of the drops: because the lease had expired */
+	MCIPSEC_STAT_DROP_HOLD,		/* of FORWARD_PRIVATE: dropped, the SA waits for its number */
 	__MCIPSEC_STAT_MAX,
 	MCIPSEC_STAT_MAX = __MCIPSEC_STAT_MAX - 1
 };
