@@ -246,6 +246,8 @@ void Engine::begin_peers()
                         .peer = peer.name});
     }
     for (auto &[id, g] : groups_) {
+        if (const auto *before = resumed_ && g.sync ? resumed_->find(id) : nullptr)
+            g.sync->restore(id, before->debts);
         if (auto *p = peer_of(g))
             p->mimp->event(mimp::OperChange{id, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)});
         else if (resumed_ && g.sync)

@@ -98,8 +98,17 @@ void Engine::restart_answered()
         s.hold_until = std::min(s.hold_until, expiry);
     if (s.hold_until == kNever)             // no peer: nobody waits, no lease runs
         s.hold_until = loop_.now() + kAloneHold;
+    auto save = [&](const mimp::SavedGroup &saved) { 
+        const auto &g = groups_.at(saved.group);
+        s.groups.push_back({saved, g.pacer.progress().running(), g.sync ? g.sync->debts(saved.group) : std::vector<SeqState::Debt>{}});
+    };
+    for (const auto &[address, p] : peers_)
+        if (p.mimp)
+            for (const auto &saved : p.mimp->session().save())
+                save(saved);
     for (const auto &[id, g] : groups_)
-        s.groups.push_back({{id, g.state, g.generation, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)}, g.pacer.progress().running()});
+        if (!peer_of(g))
+            save({id, g.state, g.generation, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)});
     s.vrrp = vrrp_->told();
     auto saved = io::write_file_atomic(restart_path(run_dir_), s.json(), 0600);
     for (auto &[address, expiry] : restart_grants_)

@@ -9,7 +9,7 @@ namespace mcipsec::app {
 
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 std::optional<Mastership> state_of(const std::string &text)
 {
@@ -31,13 +31,19 @@ std::string RestartState::json() const
 {
     nlohmann::json out{{"version", kVersion}, {"boot_id", boot_id}, {"hold_until_ns", hold_until.time_since_epoch().count()}};
     out["groups"] = nlohmann::json::array();
-    for (const auto &g : groups)
+    for (const auto &g : groups) {
+        auto debts = nlohmann::json::array();
+        for (const auto &d : g.debts)
+            debts.push_back({{"spi", d.id.spi}, {"proto", d.id.proto}, {"family", d.id.family}, {"daddr", to_hex(d.id.daddr)},
+                             {"send_until_ns", d.send_until.time_since_epoch().count()}, {"jump", d.jump}});
         out["groups"].push_back({{"group", g.saved.group},
                                  {"state", to_string(g.saved.state)},
                                  {"generation", g.saved.generation},
                                  {"oper_up", g.saved.oper_up},
                                  {"active_members", g.saved.active_members},
-                                 {"rekeys_left", g.rekeys_left}});
+                                 {"rekeys_left", g.rekeys_left},
+                                 {"debts", std::move(debts)}});
+    }
     out["vrrp"] = nlohmann::json::object();
     for (const auto &[name, v] : vrrp)
         out["vrrp"][name] = {{"state", v.state}, {"priority", v.priority}};
@@ -57,7 +63,16 @@ Expected<RestartState> RestartState::from_json(std::string_view text, const std:
             const auto state = state_of(g.at("state"));
             if (!state)
                 return fail(-EINVAL, "restart state: mastership '" + g.at("state").get<std::string>() + "'");
-            out.groups.push_back({{g.at("group"), *state, g.at("generation"), g.at("oper_up"), g.at("active_members")}, g.at("rekeys_left")});
+            Group group{{g.at("group"), *state, g.at("generation"), g.at("oper_up"), g.at("active_members")}, g.at("rekeys_left"), {}};
+            for (const auto &d : g.at("debts")) {
+                const auto daddr = from_hex(d.at("daddr").get<std::string>());
+                SeqState::Debt debt{{d.at("spi"), d.at("proto"), d.at("family"), {}}, Time(Duration(d.at("send_until_ns").get<std::int64_t>())), d.at("jump")};
+                if (!daddr || daddr->size() != debt.id.daddr.size())
+                    return fail(-EINVAL, "restart state: daddr of an SA");
+                std::copy(daddr->begin(), daddr->end(), debt.id.daddr.begin());
+                group.debts.push_back(debt);
+            }
+            out.groups.push_back(std::move(group));
         }
         for (const auto &[name, v] : in.at("vrrp").items())
             out.vrrp[name] = {v.at("state"), v.at("priority")};

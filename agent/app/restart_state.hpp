@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/mimp/session.hpp"
+#include "core/seqstate.hpp"
 
 namespace mcipsec::app {
 
@@ -20,6 +21,7 @@ struct RestartState {
     struct Group {
         mimp::SavedGroup saved;
         bool rekeys_left = false;           // the paced rekeys after a takeover were not through
+        std::vector<SeqState::Debt> debts;  // of its SAs (I3)
     };
     struct Vrrp {
         std::string state;                  // what keepalived last told, "Master"

@@ -779,6 +779,18 @@ std::uint64_t SyncControl::receive_only(GroupId group) const
     return it == groups_.end() ? 0 : it->second.receive_only;
 }
 
+std::vector<SeqState::Debt> SyncControl::debts(GroupId group) const
+{
+    const auto it = groups_.find(group);
+    return it == groups_.end() ? std::vector<SeqState::Debt>{} : it->second.seq.debts();
+}
+
+void SyncControl::restore(GroupId group, std::span<const SeqState::Debt> debts)
+{
+    if (auto *g = group_of(group))
+        g->seq.restore(debts);
+}
+
 std::optional<SeqState::Known> SyncControl::known(GroupId group, const SaId &sa) const
 {
     const auto it = groups_.find(group);

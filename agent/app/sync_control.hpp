@@ -82,6 +82,8 @@ public:
     // send are made receive-only. Returns what must be rekeyed first.
     std::vector<NeedsRekey> takeover(GroupId group);
     std::uint64_t receive_only(GroupId group) const;        // counted since start
+    std::vector<SeqState::Debt> debts(GroupId group) const;
+    void restore(GroupId group, std::span<const SeqState::Debt> debts);
 
     // mcipsec-ack of this session; none_open as in mcs::act::PluginAck.
     struct Ack {

@@ -253,6 +253,31 @@ std::vector<NeedsRekey> SeqState::needs_rekey(Time now) const
     return out;
 }
 
+std::vector<SeqState::Debt> SeqState::debts() const
+{
+    std::vector<Debt> out;
+    for (const auto &[id, sa] : sas_)
+        if (outbound(sa.last) && (sa.send_until != kNever || sa.jump))
+            out.push_back({id, sa.send_until, sa.jump});
+    return out;
+}
+
+void SeqState::restore(std::span<const Debt> debts)
+{
+    for (const auto &d : debts) {
+        mcipsec_seq last{};
+        last.spi = d.id.spi;
+        last.proto = d.id.proto;
+        last.family = d.id.family;
+        last.flags = MCIPSEC_SEQ_F_OUT;
+        std::copy(d.id.daddr.begin(), d.id.daddr.end(), last.daddr);
+        Sa &sa = learn({last, 0}, Time{}, Time{});
+        sa.jump = std::max(sa.jump, d.jump);
+        sa.send_until = std::min(sa.send_until, d.send_until);
+        next_stop_ = std::min(next_stop_, sa.send_until);
+    }
+}
+
 std::size_t SeqState::retain(std::span<const mcipsec_seq> kernel, Time now, Duration grace)
 {
     std::unordered_set<SaId, SaIdHash> there;

@@ -107,6 +107,17 @@ public:
     // Asked at any time on either node.
     std::vector<NeedsRekey> needs_rekey(Time now) const;
 
+    // What a restart of the agent must not forget of an SA: until when it may send under
+    // its key, and the jumps so far. restore() before the first sample of the new process.
+    struct Debt {
+        SaId id;
+        Time send_until = kNever;
+        std::uint64_t jump = 0;
+        bool operator==(const Debt &) const = default;
+    };
+    std::vector<Debt> debts() const;
+    void restore(std::span<const Debt> debts);
+
     void forget(const SaId &id) { sas_.erase(id); }
     void clear() { sas_.clear(); }
     // Drops what the own kernel does not have (any more); what was learned less than

@@ -212,6 +212,28 @@ void jumps_in_sum_stay_below_the_limit(void **)
     }
 }
 
+// A planned restart of the agent: the next process stops what this one would have.
+void a_restart_forgets_no_debt(void **)
+{
+    SeqState before;
+    before.peer_sample(one(sa(1, 1000)), Time{100s}, Time{100s});
+    (void)before.takeover(Time{101s});
+    const auto debts = before.debts();
+    assert_int_equal(debts.size(), 1);
+    assert_true(debts[0].send_until == Time{106s} && debts[0].jump > 0);
+    SeqState after;
+    assert_true(after.debts().empty());
+    after.restore(debts);
+    assert_true(after.debts() == debts);
+    const auto told = after.local_sample(std::vector<mcipsec_seq>{sa(1, 70000).sa, sa(2, 5).sa}, Time{103s});
+    assert_int_equal(told[0].jump, debts[0].jump);
+    assert_int_equal(told[1].jump, 0);
+    assert_true(after.must_stop(Time{105s}).empty());
+    const auto stop = after.must_stop(Time{106s});
+    assert_int_equal(stop.size(), 1);       // not the one that was made since
+    assert_true(stop[0].spi == 1 && stop[0].oseq == MCIPSEC_SEQ_RECEIVE_ONLY);
+}
+
 void thirty_two_bits_run_out_and_never_wrap(void **)
 {
     SeqState s;
@@ -310,6 +332,7 @@ int main()
         cmocka_unit_test(a_takeover_is_covered_and_accounted),
         cmocka_unit_test(frozen_numbers_need_no_margin),
         cmocka_unit_test(jumps_in_sum_stay_below_the_limit),
+        cmocka_unit_test(a_restart_forgets_no_debt),
         cmocka_unit_test(thirty_two_bits_run_out_and_never_wrap),
         cmocka_unit_test(hardware_offload_is_told),
         cmocka_unit_test(strict_replay_raises_inbound_numbers),
