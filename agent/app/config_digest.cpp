@@ -170,7 +170,7 @@ Expected<ConnectionFacts> parse_connection(const std::string &name, const Messag
         child.close_action = c.text("close-action");
         child.dpd_action = c.text("dpd-action");
         child.rekey_time = c.seconds("rekey-time");
-        const auto line = [&](const char *kind, const std::string &text) { f.items[kind] += child_name + ": " + text + "\n"; };
+        const auto line = [&, &child_name = child_name](const char *kind, const std::string &text) { f.items[kind] += child_name + ": " + text + "\n"; };
         line("actions", child.start_action + " " + child.close_action + " " + child.dpd_action);
         line("mode", c.text("mode"));
         line("esp-proposals", c.list("proposals"));
