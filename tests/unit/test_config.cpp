@@ -138,6 +138,18 @@ void test_parser_survives(void **)
     assert_false(read(dots + " = 1\n").has_value());
 }
 
+// Where toml++ asks whether a character beyond ASCII is a blank, its answer is
+// undefined behaviour for most of them (found by fuzzing).
+void test_characters_beyond_ascii(void **)
+{
+    const auto fine = with(kSegw1, "[redundancy.multi-chassis.peer.\"192.0.2.2\"]\n", "# caf\u00e9 'a\n[redundancy.multi-chassis.peer.\"192.0.2.2\"]\nname = \"caf\u00e9 \\\" \u00e9\"\n");
+    assert_true(read(fine).has_value());
+    assert_true(read("\xef\xbb\xbf" + fine).has_value());
+    for (const char *text : {"\u00e9 = 1\n", "\ufedf# S", "a = \u00e9\n", "a = 'b' \u00e9\n", "[a]\u00a0\n", "a = \"b\\\\\" \u00e9\n", "a = \"\"\"\\\u00e9\"\"\"\n"})
+        assert_true(error_of(text).starts_with("m.toml:1: a character that is not ASCII"));
+    assert_true(error_of("a = 1\n\n\u00e9").starts_with("m.toml:3: "));
+}
+
 void test_no_control_characters(void **)
 {
     expect_error(with(kSegw1, "[redundancy.multi-chassis.peer.\"192.0.2.2\"]\n", "[redundancy.multi-chassis.peer.\"192.0.2.2\"]\nname = \"\\u001b[31m\"\n"), "name = ", "name is too long or has control characters");
@@ -357,6 +369,7 @@ int main()
         cmocka_unit_test(test_positions),
         cmocka_unit_test(test_syntax_error),
         cmocka_unit_test(test_parser_survives),
+        cmocka_unit_test(test_characters_beyond_ascii),
         cmocka_unit_test(test_no_control_characters),
         cmocka_unit_test(test_several_errors),
         cmocka_unit_test(test_required),
