@@ -128,7 +128,7 @@ check-tools: lab-tools
 ## check-long    check on both kernels, a longer exploration, then every fuzzer
 check-long: check-matrix
 	@$(QEMU)/step.sh "explore 10^7 states a layer" $(NICE) $(BUILD)/agent/explore --states 10000000
-	@$(MAKE) fuzz
+	@$(MAKE) fuzz-long
 
 ## check-matrix  kernel and demo tests on the 6.1 and 6.12 kernels
 check-matrix:
@@ -144,9 +144,18 @@ lab-shell: stage lab-tools
 bench: stage lab-tools
 	@$(QEMU)/bench.sh
 
-## fuzz          the codecs under libFuzzer (clang), SECONDS_EACH=60
+## fuzz          the decoders under libFuzzer (clang), SECONDS_EACH=60
 fuzz: deps
 	@$(QEMU)/fuzz.sh
+
+## fuzz-long     10^7 executions or 15 minutes each, and where coverage came to rest
+fuzz-long: deps
+	@$(QEMU)/fuzz.sh long
+
+# The corpora that are kept, anew from a capture in the lab and our own encoders.
+fuzz-corpus: stage lab-tools
+	@$(QEMU)/fuzz.sh corpus
+.PHONY: fuzz-long fuzz-corpus
 
 ## style         checkpatch, clang-format and file rules
 style: deps

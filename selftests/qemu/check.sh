@@ -5,6 +5,8 @@
 # last line is "N passed, N failed, N skipped". Exit 0 only if none failed.
 #
 #   unit     ctest of build/agent, and `check` of the C parts, on this machine
+#   fuzz     every decoder: kept corpora replayed, and a short live run each; beside
+#            the guests, with what processor time they leave
 #   lab      each script below selftests/ in a guest of its own: kmod/*.sh,
 #            */test_*.sh, lab/plain.sh, demo.sh; all speak TAP
 #
@@ -122,7 +124,7 @@ pipe=$logs/.lines
 mkfifo "$pipe"
 exec {lines}<>"$pipe"
 declare -A guest_name=() guest_kernel=() guest_start=()
-running=0 ids=0
+running=0 beside=0 ids=0
 
 folder() { echo "$logs/${1//\//-}-$2"; }
 
@@ -131,7 +133,7 @@ guest()
 {
 	local name=$1 kernel=$2 limit=$3 dir id
 	shift 3
-	until [ "$running" -lt "$slots" ]; do
+	until [ $((running - beside)) -lt "$slots" ]; do
 		next_line
 	done
 	dir=$(folder "$name" "$kernel")
@@ -142,6 +144,22 @@ guest()
 	{
 		"$TOP/selftests/qemu/run.sh" --kernel "$kernel" --timeout "$limit" --results "$dir" \
 			--console "$dir/console" "$@" 2>"$dir/stderr" </dev/null | tee "$dir/out" | sed -u "s/^/$id\t/"
+		printf '%s\texit %s\n' "$id" "${PIPESTATUS[0]}"
+	} >"$pipe" &
+}
+
+# on_host NAME CMD...: something that speaks TAP on this machine, beside the guests.
+on_host()
+{
+	local name=$1 dir id
+	shift
+	dir=$(folder "$name" host)
+	mkdir -p "$dir"
+	id=$((ids += 1))
+	guest_name[$id]=$name guest_kernel[$id]=host guest_start[$id]=$SECONDS
+	running=$((running + 1)) beside=$((beside + 1))
+	{
+		nice -n 10 "$@" 2>"$dir/stderr" </dev/null | tee "$dir/out" | sed -u "s/^/$id\t/"
 		printf '%s\texit %s\n' "$id" "${PIPESTATUS[0]}"
 	} >"$pipe" &
 }
@@ -189,6 +207,7 @@ guest_done()	# id, exit code
 	dir=$(folder "$name" "$kernel")
 	unset "guest_name[$1]" "guest_kernel[$1]" "guest_start[$1]"
 	running=$((running - 1))
+	[ "$kernel" != host ] || beside=$((beside - 1))
 	printf '           -- %s on %s: %d s, exit %s\n' "$name" "$kernel" "$seconds" "$rc"
 	case $rc in
 	0) grep -q '^ok ' "$dir/out" || one fail "$seconds" "$name: no result" ;;
@@ -214,6 +233,10 @@ matches unit && {
 	unit_part keepalived-track track
 	unit_part selftests/lab lab-tools
 }
+
+if matches fuzz && [ "${MCIPSEC_FUZZ:-1}" = 1 ]; then
+	on_host fuzz "$TOP/selftests/qemu/fuzz.sh" check
+fi
 
 cd "$TOP/selftests" || exit 1
 for kernel in $kernels; do

@@ -1,3 +1,4 @@
+// needs: app
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Any text as mcipsec.toml, swanctl.conf, keepalived.conf, admin states and a
 // request on the control socket: no crash, no exception. What parses must be

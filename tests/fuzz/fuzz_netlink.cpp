@@ -1,3 +1,4 @@
+// needs: io
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Netlink payloads: the module's groups and events, SAs, routes, links. The
 // first byte chooses the parser.

@@ -1,3 +1,4 @@
+// needs: io
 // SPDX-License-Identifier: GPL-2.0-or-later
 // VICI packets from a charon that cannot be trusted to be well. What decodes
 // must encode to the same bytes, and as a record parse or fail cleanly.
