@@ -136,6 +136,7 @@ struct BfdConfig {
     Duration transmit = 100ms;
     Duration receive = 100ms;
     std::uint32_t multiplier = 3;
+    bool authentication = true;                             // RFC 5880 6.7.4, keyed from the peer's authentication key
 };
 
 // [redundancy.multi-chassis.peer."A".mc-ipsec]

@@ -106,6 +106,7 @@ std::map<std::string, std::string> own_items(const Config &config, GroupId group
         const bool lower = peer->source_address < peer->address;
         out["peer-group"] = fmt::format("{} {}", lower ? group : peer_group, lower ? peer_group : group);
         out["bfd-enable"] = peer->mc_ipsec.bfd_enable ? "true" : "false";
+        out["bfd-authentication"] = peer->mc_ipsec.bfd.authentication ? "true" : "false";
         // Without BFD each chassis counts its lease on the other's detecting as it does itself (I2).
         out["keep-alive-interval"] = std::to_string(peer->mc_ipsec.keep_alive_interval.count());
         out["hold-on-neighbor-failure"] = std::to_string(peer->mc_ipsec.hold_on_neighbor_failure);

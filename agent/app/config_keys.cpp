@@ -143,6 +143,7 @@ const Key<BfdConfig> kBfd[] = {
     {"transmit", &BfdConfig::transmit, 10, 100000, kMs, kAny, kNow, nullptr, "Desired interval between BFD packets sent."},
     {"receive", &BfdConfig::receive, 10, 100000, kMs, kAny, kNow, nullptr, "Required interval between BFD packets received."},
     {"multiplier", &BfdConfig::multiplier, 3, 20, kNone, kAny, kNow, nullptr, "Packets missed before the session is down."},
+    {"authentication", &BfdConfig::authentication, 0, 0, kNone, kAny, kRestart, nullptr, "BFD packets are signed (Meticulous Keyed SHA1) with a key that is derived from the peer's authentication key. Without it, whoever sees the packets can end the session."},
 };
 
 const Key<McIpsecGroupConfig> kMcIpsecGroup[] = {

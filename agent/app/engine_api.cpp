@@ -153,7 +153,8 @@ std::vector<PeerView> Engine::peers()
             if (const auto b = it->second.mimp->bfd_snapshot()) {
                 v.bfd_state = std::string(bfd::to_string(b->state));
                 v.bfd_counters = {{"tx", b->counters.tx}, {"rx", b->counters.rx}, {"bad_packet", b->counters.bad_packet},
-                                  {"bad_discriminator", b->counters.bad_discriminator}, {"ups", b->counters.ups}, {"downs", b->counters.downs}};
+                                  {"bad_discriminator", b->counters.bad_discriminator},
+                                  {"bad_auth", b->counters.bad_auth}, {"ups", b->counters.ups}, {"downs", b->counters.downs}};
             }
         }
         for (const auto &[id, gc] : pc.mc_ipsec.tunnel_group) {

@@ -53,6 +53,7 @@ Expected<void> PeerControl::open(DerivedKeys &keys)
     if (!timer)
         return tl::unexpected(timer.error());
     timer_ = std::move(*timer);
+    bfd_keys_ = std::make_shared<bfd::Keys>(bfd::Keys{std::move(keys.bfd_tx), std::move(keys.bfd_rx)});
 
     io::UdpConfig udp;
     udp.local = peer_.source_address;
@@ -93,7 +94,8 @@ Expected<void> PeerControl::start_bfd()
         return tl::unexpected(tx.error());
     bfd_tx_ = std::move(*tx);
     auto discriminator = static_cast<std::uint32_t>(random_u64());
-    bfd_.emplace(bfd_config(peer_.mc_ipsec.bfd), discriminator ? discriminator : 1, random_u64());
+    bfd_.emplace(bfd_config(peer_.mc_ipsec.bfd), discriminator ? discriminator : 1, random_u64(),
+                 peer_.mc_ipsec.bfd.authentication ? bfd_keys_ : nullptr);
     bfd_event(bfd::Start{});
     return {};
 }

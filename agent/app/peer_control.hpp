@@ -90,6 +90,7 @@ private:
     MultiChassisConfig common_;
     std::string name_;
     std::optional<mimp::Session> session_;
+    std::shared_ptr<const bfd::Keys> bfd_keys_;
     std::optional<bfd::Session> bfd_;
     std::optional<LeaseKeeper> keeper_;     // with BFD only; without it the session decides
     bool bfd_up_ = false;

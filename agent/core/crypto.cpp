@@ -14,6 +14,7 @@ namespace mcipsec {
 namespace {
 
 constexpr std::size_t kHash = 32;
+constexpr std::size_t kBfdKey = 20;
 constexpr std::size_t kBase64Size = 44;     // of 32 bytes
 
 // "label|lower|higher": both ends write the same text, whoever they are.
@@ -146,6 +147,10 @@ DerivedKeys derive_keys(ByteView auth_key, const IpAddress &own, const IpAddress
     DerivedKeys keys;
     keys.mimp_tx = lower ? up.clone() : down.clone();
     keys.mimp_rx = lower ? std::move(down) : std::move(up);
+    up = hkdf_sha256(auth_key, {}, label("bfd lower to higher", low, high), kBfdKey);
+    down = hkdf_sha256(auth_key, {}, label("bfd higher to lower", low, high), kBfdKey);
+    keys.bfd_tx = lower ? up.clone() : down.clone();
+    keys.bfd_rx = lower ? std::move(down) : std::move(up);
     keys.tls_psk = hkdf_sha256(auth_key, {}, label("mcs tls psk", low, high), kHash);
     return keys;
 }

@@ -42,6 +42,8 @@ std::uint64_t random_u64();
 struct DerivedKeys {
     SecretBytes mimp_tx;    // 32 bytes, signs what `own` sends
     SecretBytes mimp_rx;    // 32 bytes, verifies what `peer` sends
+    SecretBytes bfd_tx;     // 20 bytes, BFD's Meticulous Keyed SHA1, what `own` sends
+    SecretBytes bfd_rx;     // 20 bytes, what `peer` sends
     SecretBytes tls_psk;    // 32 bytes, external PSK of the MCS connection
 };
 DerivedKeys derive_keys(ByteView auth_key, const IpAddress &own, const IpAddress &peer);

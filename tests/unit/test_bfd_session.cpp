@@ -57,29 +57,70 @@ void bad_packets(void **)
     assert_false(with(3, 23));              // length below the mandatory section
     assert_false(with(3, 25));              // ... above the payload
     assert_false(with(1, 0x41));            // multipoint
-    assert_false(with(1, 0x44));            // authentication
     assert_false(with(7, 0));               // my discriminator 0
     assert_false(with(1, 0xc0));            // Up without your discriminator
     assert_false(with(1, 0x80));            // Init without it
     assert_true(with(1, 0x00));             // AdminDown may
 }
 
+SecretBytes key_of(std::uint8_t first)
+{
+    SecretBytes k(kKeySize);
+    for (std::uint8_t &b : k.mut())
+        b = first++;
+    return k;
+}
+
+void signed_packet_bytes(void **)
+{
+    ControlPacket p;
+    p.state = State::Up;
+    p.my_discriminator = 1;
+    p.your_discriminator = 2;
+    p.desired_min_tx = p.required_min_rx = 100000;
+    // 20 c4 03 34     version 1, Up with A, multiplier 3, length 52
+    // ...             as without authentication
+    // 05 1c 01 00     Meticulous Keyed SHA1, length 28, key id 1
+    // 01020304        sequence number
+    // ...             SHA-1 of all this with the key 00 01 .. 13 in the hash's place
+    const auto key = key_of(0);
+    auto bytes = encode_signed(p, key.view(), 0x01020304);
+    assert_string_equal(to_hex(bytes).c_str(), "20c403340000000100000002000186a0000186a000000000"
+                                               "051c010001020304"
+                                               "029a0d665351c727b584ed0bb7aa3bebfb6438fd");
+    assert_int_equal(verify(bytes, key.view()).value(), 0x01020304);
+    assert_false(verify(bytes, key_of(1).view()).has_value());
+    assert_false(verify(ByteView(bytes).first(bytes.size() - 1), key.view()).has_value());
+    for (auto &b : bytes) {
+        b ^= 4;
+        assert_false(verify(bytes, key.view()).has_value());
+        b ^= 4;
+    }
+}
+
 struct Pair {
     Config config[2];
     std::vector<Session> s;
     Time now{};
-    struct Flight { Time at; int to; std::array<std::uint8_t, kPacketSize> bytes; };
+    struct Flight { Time at; int to; Bytes bytes; };
     std::deque<Flight> flights;
     std::vector<std::pair<Time, Action>> seen[2];
     std::function<bool(int)> drop = [](int) { return false; };
     bool dead[2] = {false, false};
 
-    explicit Pair(Config a = {}, Config b = {})
+    std::vector<Bytes> sent[2];
+    std::shared_ptr<const Keys> keys[2];
+
+    explicit Pair(Config a = {}, Config b = {}, bool with_keys = false)
     {
         config[0] = a;
         config[1] = b;
-        s.emplace_back(a, 11, 111);
-        s.emplace_back(b, 22, 222);
+        if (with_keys) {
+            keys[0] = std::make_shared<Keys>(Keys{key_of(1), key_of(50)});
+            keys[1] = std::make_shared<Keys>(Keys{key_of(50), key_of(1)});
+        }
+        s.emplace_back(a, 11, 111, keys[0]);
+        s.emplace_back(b, 22, 222, keys[1]);
         feed(0, Start{});
         feed(1, Start{});
     }
@@ -87,6 +128,8 @@ struct Pair {
     {
         for (const auto &a : s[static_cast<std::size_t>(i)].step(e, now)) {
             seen[i].emplace_back(now, a);
+            if (const auto *p = std::get_if<SendPacket>(&a))
+                sent[i].push_back(p->bytes);
             if (const auto *p = std::get_if<SendPacket>(&a); p && !drop(i))
                 flights.push_back({now + 1ms, 1 - i, p->bytes});
         }
@@ -258,8 +301,115 @@ void restart_without_notice_is_a_failure(void **)
     p.run(5s);
     p.s[0] = Session(p.config[0], 33, 333);
     p.feed(0, Start{});
-    p.run(50ms);
+    p.run(100ms);
+    assert_int_equal(p.count<Down>(1), 0);      // anybody could have said that: the detection time decides
+    p.run(200ms);
     assert_int_equal(p.count<Down>(1), 1);
+    p.run(5s);
+    assert_true(p.up());
+}
+
+// What one forged packet from the peer's address could do to a session that is up.
+void packets_without_our_discriminator_change_nothing(void **)
+{
+    Pair p;
+    p.run(5s);
+    for (const auto state : {State::Down, State::AdminDown}) {
+        ControlPacket x;
+        x.state = state;
+        x.my_discriminator = 99;
+        x.required_min_rx = 0;              // "send me nothing"
+        x.desired_min_tx = 100000000;
+        p.feed(0, PacketIn{encode(x)});
+    }
+    assert_int_equal(p.s[0].snapshot().counters.bad_discriminator, 2);
+    assert_int_equal(p.s[0].snapshot().remote_discriminator, 22);
+    p.run(5s);
+    assert_true(p.up());
+    assert_int_equal(p.count<Down>(0) + p.count<Down>(1) + p.count<RemoteAdminDown>(0), 0);
+}
+
+// ... and what somebody can who sees the packets, so that he knows the discriminators.
+void without_a_key_the_discriminators_are_enough(void **)
+{
+    Pair p;
+    p.run(5s);
+    ControlPacket x;
+    x.state = State::Down;
+    x.my_discriminator = 22;
+    x.your_discriminator = 11;
+    p.feed(0, PacketIn{encode(x)});
+    assert_int_equal(p.count<Down>(0), 1);
+}
+
+void only_signed_packets_count(void **)
+{
+    Pair p({}, {}, true);
+    p.run(5s);
+    assert_true(p.up());
+    const auto before = p.s[0].snapshot().counters.rx;
+    ControlPacket x;
+    x.state = State::Down;
+    x.my_discriminator = 22;
+    x.your_discriminator = 11;
+    p.feed(0, PacketIn{encode(x)});                                         // unsigned
+    p.feed(0, PacketIn{encode_signed(x, key_of(7).view(), 1)});             // another key
+    p.feed(0, PacketIn{encode_signed(x, p.keys[0]->tx.view(), 1)});         // our own key: a reflection
+    auto forged = p.sent[1].back();
+    forged[1] ^= 0x80;                                                      // Up -> Down
+    p.feed(0, PacketIn{forged});
+    assert_int_equal(p.s[0].snapshot().counters.bad_auth, 4);
+    assert_int_equal(p.s[0].snapshot().counters.rx, before);
+    p.run(60s);
+    assert_true(p.up());
+    assert_int_equal(p.count<Down>(0) + p.count<Down>(1), 0);
+    // One that has no key at all refuses signed ones.
+    Session bare(Config{}, 11, 1);
+    bare.step(Start{}, Time{});
+    bare.step(PacketIn{p.sent[1].back()}, Time{} + 1ms);
+    assert_int_equal(bare.snapshot().counters.bad_auth, 1);
+}
+
+void recorded_packets_change_nothing(void **)
+{
+    Pair p({}, {}, true);
+    p.run(5s);
+    const auto recorded = p.sent[1];
+    assert_true(recorded.size() > 20);
+    for (const auto &b : recorded)
+        p.feed(0, PacketIn{b});
+    const auto c = p.s[0].snapshot().counters;
+    assert_int_equal(c.bad_auth + c.bad_discriminator, recorded.size());
+    p.run(5s);
+    assert_true(p.up());
+    assert_int_equal(p.count<Down>(0) + p.count<Down>(1), 0);
+
+    // Played to the next life of the session, all the while: it comes up with the real peer.
+    p.s[0] = Session(p.config[0], 33, 333, p.keys[0]);
+    p.feed(0, Start{});
+    for (int i = 0; i < 200; ++i) {
+        p.feed(0, PacketIn{recorded[static_cast<std::size_t>(i) % recorded.size()]});
+        p.run(50ms);
+    }
+    assert_true(p.up());
+    const auto downs = p.count<Down>(1);
+    for (int i = 0; i < 200; ++i) {
+        p.feed(0, PacketIn{recorded[static_cast<std::size_t>(i) % recorded.size()]});
+        p.run(50ms);
+    }
+    assert_true(p.up());
+    assert_int_equal(p.count<Down>(0) + p.count<Down>(1), downs);
+}
+
+// The sequence number may have moved on while nothing was heard.
+void a_long_silence_is_no_lockout(void **)
+{
+    Pair p({}, {}, true);
+    p.run(5s);
+    p.drop = [](int) { return true; };
+    p.run(60s);
+    assert_false(p.up());
+    p.drop = [](int) { return false; };
     p.run(5s);
     assert_true(p.up());
 }
@@ -362,6 +512,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(packet_bytes),
         cmocka_unit_test(bad_packets),
+        cmocka_unit_test(signed_packet_bytes),
         cmocka_unit_test(comes_up_and_speeds_up),
         cmocka_unit_test(jitter),
         cmocka_unit_test(slow_before_up),
@@ -370,6 +521,11 @@ int main()
         cmocka_unit_test(admin_down_is_no_failure),
         cmocka_unit_test(admin_down_then_lost_on_the_way_up_is_a_failure),
         cmocka_unit_test(restart_without_notice_is_a_failure),
+        cmocka_unit_test(packets_without_our_discriminator_change_nothing),
+        cmocka_unit_test(without_a_key_the_discriminators_are_enough),
+        cmocka_unit_test(only_signed_packets_count),
+        cmocka_unit_test(recorded_packets_change_nothing),
+        cmocka_unit_test(a_long_silence_is_no_lockout),
         cmocka_unit_test(foreign_discriminator_is_dropped),
         cmocka_unit_test(reconfigured_by_a_poll_sequence),
         cmocka_unit_test(asymmetric_timers),

@@ -120,6 +120,9 @@ void keys_differ_by_use_and_agree_across(void **)
     assert_true(equal_constant_time(at_a.mimp_tx.view(), at_b.mimp_rx.view()));
     assert_true(equal_constant_time(at_a.mimp_rx.view(), at_b.mimp_tx.view()));
     assert_true(equal_constant_time(at_a.tls_psk.view(), at_b.tls_psk.view()));
+    assert_true(equal_constant_time(at_a.bfd_tx.view(), at_b.bfd_rx.view()) && equal_constant_time(at_a.bfd_rx.view(), at_b.bfd_tx.view()));
+    assert_false(equal_constant_time(at_a.bfd_tx.view(), at_a.bfd_rx.view()));
+    assert_false(equal_constant_time(at_a.bfd_tx.view(), at_a.mimp_tx.view().first(20)));
     assert_false(equal_constant_time(at_a.mimp_tx.view(), at_a.mimp_rx.view()));
     assert_false(equal_constant_time(at_a.mimp_tx.view(), at_a.tls_psk.view()));
     assert_false(equal_constant_time(at_a.mimp_rx.view(), at_a.tls_psk.view()));

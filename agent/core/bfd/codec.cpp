@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // BFD Control packets, RFC 5880 section 4.1: bytes <-> ControlPacket.
+#include <openssl/sha.h>
+
+#include <algorithm>
 #include <cerrno>
 
 #include "core/bfd/session.hpp"
+#include "core/crypto.hpp"
 
 namespace mcipsec::bfd {
 
@@ -10,7 +14,9 @@ namespace {
 
 constexpr unsigned kPoll = 0x20, kFinal = 0x10, kCpi = 0x08, kAuth = 0x04, kDemand = 0x02, kMultipoint = 0x01;
 
-void put32(std::array<std::uint8_t, kPacketSize> &out, std::size_t at, std::uint32_t v)
+constexpr std::uint8_t kMeticulousKeyedSha1 = 5, kKeyId = 1;
+
+void put32(std::span<std::uint8_t> out, std::size_t at, std::uint32_t v)
 {
     for (std::size_t i = 0; i < 4; ++i)
         out[at + i] = static_cast<std::uint8_t>(v >> (24 - 8 * i));
@@ -99,9 +105,45 @@ Expected<ControlPacket> decode(ByteView in)
         return fail(-EBADMSG, "BFD: my discriminator is zero");
     if (p.your_discriminator == 0 && p.state != State::Down && p.state != State::AdminDown)
         return fail(-EBADMSG, "BFD: your discriminator is zero");
-    if (p.auth)
-        return fail(-EBADMSG, "BFD: authentication is not in use");
     return p;
+}
+
+Bytes encode_signed(const ControlPacket &p, ByteView key, std::uint32_t sequence)
+{
+    const auto head = encode(p);
+    Bytes out(kPacketSize + kAuthSize);
+    std::copy(head.begin(), head.end(), out.begin());
+    out[1] |= kAuth;
+    out[3] = kPacketSize + kAuthSize;
+    auto *auth = out.data() + kPacketSize;
+    auth[0] = kMeticulousKeyedSha1;
+    auth[1] = kAuthSize;
+    auth[2] = kKeyId;
+    put32(out, kPacketSize + 4, sequence);
+    // 6.7.4: the hash is over the packet with the key in the hash's place.
+    std::copy_n(key.begin(), std::min(key.size(), kKeySize), auth + 8);
+    std::array<std::uint8_t, kKeySize> hash;
+    ::SHA1(out.data(), out.size(), hash.data());
+    std::copy(hash.begin(), hash.end(), auth + 8);
+    return out;
+}
+
+std::optional<std::uint32_t> verify(ByteView bytes, ByteView key)
+{
+    if (bytes.size() < kPacketSize + kAuthSize || !(bytes[1] & kAuth) || bytes[3] != kPacketSize + kAuthSize)
+        return std::nullopt;
+    const auto auth = bytes.subspan(kPacketSize, kAuthSize);
+    if (auth[0] != kMeticulousKeyedSha1 || auth[1] != kAuthSize || auth[2] != kKeyId)
+        return std::nullopt;
+    std::array<std::uint8_t, kPacketSize + kAuthSize> copy;
+    std::copy_n(bytes.begin(), copy.size(), copy.begin());
+    std::copy_n(key.begin(), std::min(key.size(), kKeySize), copy.begin() + kPacketSize + 8);
+    std::array<std::uint8_t, kKeySize> hash;
+    ::SHA1(copy.data(), copy.size(), hash.data());
+    ::OPENSSL_cleanse(copy.data(), copy.size());
+    if (!equal_constant_time(hash, auth.subspan(8)))
+        return std::nullopt;
+    return get32(auth, 4);
 }
 
 }  // namespace mcipsec::bfd

@@ -35,10 +35,11 @@ Expected<void> Session::validate(const Config &c)
     return {};
 }
 
-Session::Session(Config config, std::uint32_t discriminator, std::uint64_t entropy)
-    : config_(config), local_disc_(discriminator), random_(entropy | 1), active_rx_(config.receive)
+Session::Session(Config config, std::uint32_t discriminator, std::uint64_t entropy, std::shared_ptr<const Keys> keys)
+    : config_(config), local_disc_(discriminator), random_(entropy | 1), keys_(std::move(keys)), active_rx_(config.receive)
 {
     active_tx_ = desired_tx();
+    tx_sequence_ = static_cast<std::uint32_t>(next_random() >> 32);     // 6.8.1
 }
 
 // xorshift64: spreads packets, hides nothing.
@@ -94,7 +95,12 @@ void Session::transmit(bool final, Actions &out)
     p.desired_min_tx = to_us(desired_tx());
     p.required_min_rx = to_us(config_.receive);
     ++counters_.tx;
-    out.push_back(SendPacket{encode(p)});
+    if (keys_) {
+        out.push_back(SendPacket{encode_signed(p, keys_->tx.view(), ++tx_sequence_)});
+    } else {
+        const auto bytes = encode(p);
+        out.push_back(SendPacket{Bytes(bytes.begin(), bytes.end())});
+    }
 }
 
 void Session::note_timing(Actions &out)
@@ -144,9 +150,13 @@ Actions Session::step(const Event &event, Time now)
                        if (!started_)
                            return;
                        const auto p = decode(e.bytes);
-                       if (!p)
+                       if (!p) {
                            ++counters_.bad_packet;
-                       else
+                           return;
+                       }
+                       if (now >= rx_sequence_until_)
+                           rx_sequence_.reset();        // 6.8.1: nothing for twice the detection time
+                       if (ours(*p) && authentic(*p, e.bytes))
                            receive(*p, now, out);
                    },
                    [&](const Timer &) {},
@@ -208,12 +218,38 @@ Actions Session::step(const Event &event, Time now)
     return out;
 }
 
+// Meant for this session, and if that is up, from somebody whom it has answered.
+bool Session::ours(const ControlPacket &p)
+{
+    if (p.your_discriminator == local_disc_ || (p.your_discriminator == 0 && state_ != State::Up))
+        return true;
+    ++counters_.bad_discriminator;
+    return false;
+}
+
+// 6.7.4, with one rule more: a packet without our discriminator may be an old
+// recording, so its number is not taken for the remote's.
+bool Session::authentic(const ControlPacket &p, ByteView bytes)
+{
+    const auto bad = [&] {
+        ++counters_.bad_auth;
+        return false;
+    };
+    if (!keys_)
+        return p.auth ? bad() : true;
+    const auto sequence = verify(bytes, keys_->rx.view());
+    if (!sequence)
+        return bad();
+    if (p.your_discriminator != local_disc_)
+        return true;
+    if (rx_sequence_ && (*sequence == *rx_sequence_ || *sequence - *rx_sequence_ > 3u * p.detect_mult))
+        return bad();
+    rx_sequence_ = sequence;
+    return true;
+}
+
 void Session::receive(const ControlPacket &p, Time now, Actions &out)
 {
-    if (p.your_discriminator != 0 && p.your_discriminator != local_disc_) {
-        ++counters_.bad_discriminator;
-        return;
-    }
     ++counters_.rx;
     last_rx_ = now;
     remote_disc_ = p.my_discriminator;
@@ -267,6 +303,7 @@ void Session::receive(const ControlPacket &p, Time now, Actions &out)
         }
     }
     detect_at_ = now + detection();
+    rx_sequence_until_ = now + 2 * detection();
 
     if (p.poll)
         transmit(true, out);
