@@ -98,6 +98,8 @@ Expected<std::unique_ptr<ControlServer>> ControlServer::open(EventLoop &loop, st
     if (!source)
         return tl::unexpected(source.error());
     s->source_ = std::move(*source);
+    if (auto r = s->rest_.init(loop, s->source_); !r)
+        return tl::unexpected(r.error());
     return s;
 }
 
@@ -111,7 +113,7 @@ void ControlServer::accept()
 {
     UniqueFd fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd)
-        return;
+        return rest_.failed(errno);
     ucred cred{};
     socklen_t length = sizeof(cred);
     if (clients_.size() >= kMaxClients || ::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0) {

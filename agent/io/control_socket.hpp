@@ -22,6 +22,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "io/accept_rest.hpp"
 #include "io/event_loop.hpp"
 #include "io/unique_fd.hpp"
 
@@ -61,8 +62,9 @@ public:
 
     struct Stats {
         std::uint64_t accepted = 0, refused = 0, requests = 0, malformed = 0, lost_events = 0, overflows = 0;
+        std::uint64_t rests = 0;        // no descriptor left for who waits
     };
-    const Stats &stats() const { return stats_; }
+    Stats stats() const { auto s = stats_; s.rests = rest_.rests(); return s; }
 
 private:
     struct Client {
@@ -88,6 +90,7 @@ private:
     OnRequest fn_;
     UniqueFd fd_;
     EventSource source_;
+    AcceptRest rest_;
     std::map<ClientId, std::unique_ptr<Client>> clients_;
     ClientId next_ = 1;
     std::size_t subscribers_ = 0;

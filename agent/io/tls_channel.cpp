@@ -426,7 +426,7 @@ Expected<void> TlsChannel::open()
             return tl::unexpected(source.error());
         listener_ = std::move(fd);
         listen_source_ = std::move(*source);
-        return {};
+        return rest_.init(loop_, listen_source_);
     }
 
     const auto peer = to_sockaddr(config_.peer, config_.port);
@@ -455,7 +455,7 @@ void TlsChannel::accept()
         socklen_t length = sizeof(from);
         UniqueFd fd(::accept4(listener_.get(), reinterpret_cast<sockaddr *>(&from), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (!fd)
-            return;
+            return rest_.failed(errno);
         if (from_sockaddr(from) != config_.peer) {
             ++stats_.strangers;
             continue;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/secret.hpp"
+#include "io/accept_rest.hpp"
 #include "io/address.hpp"
 #include "io/event_loop.hpp"
 #include "io/unique_fd.hpp"
@@ -111,6 +112,7 @@ private:
     ssl_ctx_st *ctx_ = nullptr;
     UniqueFd listener_;
     EventSource listen_source_;
+    AcceptRest rest_;
     std::uint16_t port_ = 0;
     std::vector<std::shared_ptr<Connection>> pending_;  // handshaking, at most kPendingMax
     std::shared_ptr<Connection> live_;

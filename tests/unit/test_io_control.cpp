@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The control socket, both ends: small and large answers, subscribers that
 // read and that do not, limits, garbage.
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -248,6 +249,27 @@ void one_agent_a_socket_and_stale_ones_are_replaced(void **)
     assert_true(static_cast<bool>(ControlClient::connect(stale)));
 }
 
+// A listening socket stays readable while nobody can be accepted.
+void without_a_descriptor_the_loop_rests_and_serves_later(void **)
+{
+    Bench b;
+    auto early = take(ControlClient::connect(b.path));
+    rlimit before{};
+    assert_int_equal(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none{3, before.rlim_max};      // what is open stays open
+    assert_int_equal(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    const auto callbacks = b.loop->stats().callbacks;
+    const Time limit = boot_now() + 500ms;
+    while (boot_now() < limit)
+        (void)b.loop->run_once(10ms);
+    const auto turns = b.loop->stats().callbacks - callbacks;
+    assert_int_equal(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(b.server->stats().rests >= 1);
+    assert_true(turns <= 10);
+    const Json answer = b.beside([&] { return early.request(Json{{"command", {"show"}}}, kPatience).value_or(Json{}); });
+    assert_true(answer.at("ok") == true);
+}
+
 }  // namespace
 
 int main()
@@ -264,6 +286,7 @@ int main()
         cmocka_unit_test(clients_are_bounded),
         cmocka_unit_test(nobody_there_hung_and_gone_are_told_apart),
         cmocka_unit_test(one_agent_a_socket_and_stale_ones_are_replaced),
+        cmocka_unit_test(without_a_descriptor_the_loop_rests_and_serves_later),
     };
     return cmocka_run_group_tests_name("io control", tests, nullptr, nullptr);
 }
