@@ -19,6 +19,8 @@ namespace mcipsec::app {
 namespace {
 
 constexpr Duration kMemberInterval = 500ms;
+constexpr Duration kMendInterval = 2s;      // routes that could not be written
+constexpr Duration kPlanRetry = 1s;         // fence plan that could not be written
 constexpr Duration kHeldAlarm = 10s;
 constexpr Duration kSettle = 3s;            // for charon to answer before MIMP speaks
 constexpr Duration kFarewell = 300ms;       // for the last MIMP packets of a stop
@@ -200,6 +202,10 @@ Expected<void> Engine::start()
             protect(g);
         check_skew();
         check_crypto_errors(now);
+        if (now >= mend_at_) {
+            mend_at_ = now + kMendInterval;
+            routes_->mend();
+        }
         (void)member_timer_.arm(now + kMemberInterval);
     });
     if (!timer)
@@ -489,8 +495,14 @@ void Engine::write_fence_plan()
             text += fmt::format("group {} route {} table {} metric {} dev {}\n", p.group, p.route.destination.str(), p.route.table,
                                 p.route.metric, p.device.empty() ? "lo" : p.device);
     text += "end\n";
-    if (auto done = io::write_file_atomic(run_dir_ + "/fence.plan", text); !done)
+    const auto done = io::write_file_atomic(run_dir_ + "/fence.plan", text);
+    if (done) {
+        plan_failed_ = false;
+        return;
+    }
+    if (!std::exchange(plan_failed_, true))
         log_.text(io::Level::Error, "fence plan: " + done.error().text);
+    plan_armed_ = static_cast<bool>(plan_timer_.arm(loop_.now() + kPlanRetry));
 }
 
 void Engine::save_admin()

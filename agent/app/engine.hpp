@@ -199,7 +199,9 @@ private:
     std::unique_ptr<SyncControl> local_;        // groups without sync
     std::map<GroupId, Group> groups_;
     io::EventSource member_timer_, stop_timer_, settle_timer_, plan_timer_;
+    Time mend_at_{};
     bool plan_armed_ = false;
+    bool plan_failed_ = false;      // told once, tried again
     std::map<std::string, std::uint64_t> xfrm_stat_;
     Time xfrm_stat_at_{};
     bool first_boot_ = true, peers_begun_ = false;

@@ -189,6 +189,17 @@ void RouteControl::set_state(GroupId group, Mastership state, bool force)
             write(p);
 }
 
+void RouteControl::mend()
+{
+    if (complained_.empty())
+        return;
+    if (std::any_of(planned_.begin(), planned_.end(), [](const Planned &p) { return p.device.empty() || p.route.table == 0; }))
+        resolve();
+    for (const auto &p : planned())
+        if (state_.contains(p.group) && complained_.contains(p.route.destination.str()))
+            write(p);
+}
+
 void RouteControl::link_changed(const io::Link &link, bool removed)
 {
     resolve();

@@ -41,6 +41,8 @@ public:
     void set_state(GroupId group, Mastership state, bool force = false);
     // A link came, went or changed: routes over it that are missing are written again.
     void link_changed(const io::Link &link, bool removed);
+    // Tries again what could not be written; costs nothing when there is nothing.
+    void mend();
 
     struct Planned {
         GroupId group;

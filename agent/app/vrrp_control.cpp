@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "app/keepalived_conf.hpp"
 #include "io/files.hpp"
@@ -49,6 +50,11 @@ Expected<void> VrrpControl::configure(const VrrpConfig &config)
         const bool same_policy = i.events == events && i.policy.has_value() == !events.empty();
         if (!i.file || i.config.track_file != c.track_file) {
             i.file = std::make_unique<io::VrrpTrackFile>(loop_, c.track_file, static_cast<int>(c.base_priority));
+            i.file->on_error = [this, name = name](const Error &why) {      // the second stage of a release
+                if (const auto it = instances_.find(name); it != instances_.end())
+                    failed(it->second, name, why);
+                (void)timer_.arm(loop_.now() + kRetry);
+            };
             i.written = false;
         }
         i.file->set_base(static_cast<int>(c.base_priority));
@@ -110,13 +116,26 @@ void VrrpControl::evaluate(bool force)
         const bool release = i.written && wanted && (!i.in_use || *wanted < *i.in_use) && config_.release_pulse > 0ns;
         auto done = i.file->set(wanted, release, force || !i.written);
         i.in_use = wanted;
-        i.written = done.has_value();
-        log_.write({.level = done ? io::Level::Info : io::Level::Error,
+        if (!done) {
+            failed(i, name, done.error());
+            next = std::min(next, loop_.now() + kRetry);
+            continue;
+        }
+        i.written = true;
+        i.complaint.clear();
+        log_.write({.level = io::Level::Info,
                     .event = std::string(io::event::kVrrp),
-                    .text = done ? fmt::format("VRRP {}: in-use priority {}", name, wanted.value_or(static_cast<int>(i.config.base_priority)))
-                                 : fmt::format("VRRP {}: {}", name, done.error().text)});
+                    .text = fmt::format("VRRP {}: in-use priority {}", name, wanted.value_or(static_cast<int>(i.config.base_priority)))});
     }
     (void)timer_.arm(next);
+}
+
+// A full disk or no descriptor left: VRRP must not stay with a value of the past.
+void VrrpControl::failed(Instance &i, const std::string &name, const Error &why)
+{
+    i.written = false;
+    if (std::exchange(i.complaint, why.text) != why.text)
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kVrrp), .text = fmt::format("VRRP {}: {}", name, why.text)});
 }
 
 void VrrpControl::notice(const io::VrrpNotice &n)

@@ -22,6 +22,8 @@ namespace mcipsec::app {
 
 class VrrpControl {
 public:
+    static constexpr Duration kRetry = std::chrono::seconds(1);
+
     VrrpControl(io::EventLoop &loop, io::Log &log) : loop_(loop), log_(log) {}
 
     Expected<void> configure(const VrrpConfig &config);
@@ -51,11 +53,13 @@ private:
         std::unique_ptr<io::VrrpTrackFile> file;
         std::vector<PriorityEventConfig> events;
         std::optional<int> in_use;              // explicit priority that is written
-        bool written = false;
+        bool written = false;                   // else it is tried again after kRetry
+        std::string complaint;                  // why not, told once
         std::string state = "unknown";
         int told_priority = -1;                 // what keepalived said last
     };
     void evaluate(bool force);
+    void failed(Instance &i, const std::string &name, const Error &why);
     void notice(const io::VrrpNotice &n);
 
     io::EventLoop &loop_;

@@ -1,0 +1,76 @@
+// needs: app
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The track files of a gateway when they cannot be written: told once, tried
+// again until they say what the tunnel-group's state wants.
+#include <sys/stat.h>
+
+#include "app/vrrp_control.hpp"
+#include "io/files.hpp"
+#include "unit/io_test.hpp"
+
+using namespace mcipsec;
+using namespace mcipsec::app;
+using namespace mcipsec::test;
+
+namespace {
+
+struct Gateway {
+    ScratchFolder folder;
+    std::string track = folder / "VRRP10.track";
+    std::unique_ptr<io::EventLoop> loop = take(io::EventLoop::create());
+    io::Log log{100};
+    VrrpControl vrrp{*loop, log};
+    VrrpConfig config;
+    Gateway()
+    {
+        config.notify_fifo = folder / "notify.fifo";
+        config.policy[1].priority_event = {{1, 50, 0ns, 0ns}};
+        config.instance["VRRP10"] = {.policy = 1, .base_priority = 200, .track_file = track};
+    }
+    bool says(const std::string &value) { return io::read_file(track).value_or("") == value; }
+};
+
+void a_file_that_could_not_be_written_is_tried_again(void **)
+{
+    Gateway g;
+    assert_int_equal(::mkdir(g.track.c_str(), 0755), 0);    // in its place: every write fails
+    check(g.vrrp.configure(g.config));
+    g.vrrp.set_forwarding(1, true);
+    const Time limit = g.loop->now() + 50ms;
+    while (g.loop->now() < limit)
+        (void)g.loop->run_once(10ms);
+    assert_int_equal(::rmdir(g.track.c_str()), 0);
+    assert_true(turn_until(*g.loop, [&] { return g.says("0\n"); }));
+}
+
+// A release writes FAULT first, the value a moment later: a failure in between
+// must not leave FAULT there for ever.
+void the_second_stage_of_a_release_is_tried_again(void **)
+{
+    Gateway g;
+    g.vrrp.set_forwarding(1, true);
+    check(g.vrrp.configure(g.config));
+    assert_true(g.says("0\n"));
+    g.vrrp.set_forwarding(1, false);
+    assert_true(g.says("-255\n"));
+    const std::string aside = g.track + ".aside";
+    assert_int_equal(::rename(g.track.c_str(), aside.c_str()), 0);
+    assert_int_equal(::mkdir(g.track.c_str(), 0755), 0);
+    const Time limit = g.loop->now() + 4 * io::VrrpTrackFile::kStage;
+    while (g.loop->now() < limit)
+        (void)g.loop->run_once(10ms);
+    assert_int_equal(::rmdir(g.track.c_str()), 0);
+    assert_int_equal(::rename(aside.c_str(), g.track.c_str()), 0);
+    assert_true(turn_until(*g.loop, [&] { return g.says("-150\n"); }));
+}
+
+}  // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_that_could_not_be_written_is_tried_again),
+        cmocka_unit_test(the_second_stage_of_a_release_is_tried_again),
+    };
+    return cmocka_run_group_tests_name("vrrp control", tests, nullptr, nullptr);
+}
