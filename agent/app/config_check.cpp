@@ -11,6 +11,7 @@
 
 #include "app/config_keys.hpp"
 #include "core/lease.hpp"
+#include "io/vici_codec.hpp"
 
 namespace mcipsec::app {
 
@@ -141,6 +142,22 @@ private:
             if (t.type == TunnelType::Static && g != c_.tunnel_group.end() && !g->second.ipsec_responder_only && c_.peer_of(t.tunnel_group))
                 error(path, fmt::format("static tunnel {} in tunnel-group {}, which takes part in mc-ipsec: allowed with ipsec-responder-only = true under [isa.tunnel-group.{}]", quoted(name), t.tunnel_group, t.tunnel_group));
         }
+        connections_of_a_message(connection_group);
+    }
+
+    // charon learns the connections of a group in one VICI message.
+    void connections_of_a_message(const std::map<std::string, GroupId> &connections)
+    {
+        constexpr std::size_t room = io::vici::kMaxPacket - 16384;      // the rest: addresses, what else is said
+        std::map<GroupId, std::pair<std::size_t, std::size_t>> sum;     // number, bytes
+        for (const auto &[connection, group] : connections) {
+            ++sum[group].first;
+            sum[group].second += connection.size() + 3;                 // item, length
+        }
+        for (const auto &[group, s] : sum)
+            if (s.second > room)
+                error(group_path(group), fmt::format("tunnel-group {}: the names of its {} connections take {} bytes in a message to charon, allowed are {}: shorter names, or another tunnel-group",
+                                                     group, s.first, s.second, room));
     }
 
     // Of one chassis and usable as a source or destination.

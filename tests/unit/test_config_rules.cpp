@@ -53,6 +53,20 @@ void test_multi_active(void **)
     refused(with(kSegw1, "multi-active = true\n", ""), kGroupHead, "tunnel-group 1 is not multi-active");
 }
 
+// charon learns the connections of a group in one message.
+void test_more_connections_than_vici_takes(void **)
+{
+    const auto many = [](int count) {
+        std::string text = kSegw1;
+        for (int i = 0; i < count; ++i)
+            text += "[ipsec.tunnel.\"customer-of-a-rather-long-name-so-that-it-is-soon-full-" + std::to_string(10000 + i) +
+                    "\"]\ntype = \"dynamic\"\npublic = \"int-IPsec-Public-1\"\nprivate = \"int-IPsec-Private-1\"\n";
+        return text;
+    };
+    good(many(5000));
+    refused(many(9000), "[isa.tunnel-group.1]", "tunnel-group 1: the names of its 9001 connections take");
+}
+
 void test_responder_only(void **)
 {
     refused(with(kSegw1, "ipsec-responder-only = true", "ipsec-responder-only = false"), "[ipsec.tunnel", "static tunnel \"tunnel-1\" in tunnel-group 1");
@@ -358,6 +372,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_multi_active),
+        cmocka_unit_test(test_more_connections_than_vici_takes),
         cmocka_unit_test(test_responder_only),
         cmocka_unit_test(test_group_under_two_peers),
         cmocka_unit_test(test_sync_tag),
