@@ -108,7 +108,7 @@ stage-files:
 .PHONY: stage-files
 
 # ---- the two commands ---------------------------------------------------------------
-## demo          the seed's steps 8 to 12, walked in the lab and explained
+## demo          two gateways and their peers in the lab: set-up, failures and hand-overs, explained
 demo: stage lab-tools
 	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 600 --results $(BUILD)/results/demo selftests/demo.sh
 
