@@ -401,6 +401,30 @@ void recorded_packets_change_nothing(void **)
     assert_int_equal(p.count<Down>(0) + p.count<Down>(1), downs);
 }
 
+// A dead peer is not brought back to life by what it once said, in this life of the
+// session or in one before, even if it never had to forget a sequence number.
+void recorded_packets_raise_no_dead(void **)
+{
+    Pair p({}, {}, true);
+    p.run(5s);
+    p.s[1] = Session(p.config[1], 44, 444, p.keys[1]);      // a second life of the peer
+    p.feed(1, Start{});
+    p.run(5s);
+    assert_true(p.up());
+    const auto recorded = p.sent[1];
+    p.dead[1] = true;
+    p.run(60s);
+    assert_true(p.s[0].state() == State::Down);
+    const auto ups = p.count<Up>(0);
+    for (int round = 0; round < 3; ++round)
+        for (const auto &b : recorded) {
+            p.feed(0, PacketIn{b});
+            p.run(20ms);
+            assert_true(p.s[0].state() != State::Up);
+        }
+    assert_int_equal(p.count<Up>(0), ups);
+}
+
 // The sequence number may have moved on while nothing was heard.
 void a_long_silence_is_no_lockout(void **)
 {
@@ -469,9 +493,9 @@ void single_transitions(void **)
     s.step(Start{}, Time{});
     ControlPacket x;
     x.my_discriminator = 5;
-    x.your_discriminator = 11;
     const auto say = [&](State st) {
         x.state = st;
+        x.your_discriminator = s.snapshot().local_discriminator;   // another one each time it was up
         const auto b = encode(x);
         s.step(PacketIn{b}, Time{} + 1ms);
         return s.state();
@@ -525,6 +549,7 @@ int main()
         cmocka_unit_test(without_a_key_the_discriminators_are_enough),
         cmocka_unit_test(only_signed_packets_count),
         cmocka_unit_test(recorded_packets_change_nothing),
+        cmocka_unit_test(recorded_packets_raise_no_dead),
         cmocka_unit_test(a_long_silence_is_no_lockout),
         cmocka_unit_test(foreign_discriminator_is_dropped),
         cmocka_unit_test(reconfigured_by_a_poll_sequence),

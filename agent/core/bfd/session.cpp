@@ -129,6 +129,7 @@ void Session::set_state(State s, Diag diag, Actions &out)
         ++counters_.ups;
         out.push_back(Up{});
     } else if (old == State::Up) {
+        begin_anew();
         polling_ = false;
         active_tx_ = desired_tx();
         active_rx_ = config_.receive;
@@ -154,8 +155,8 @@ Actions Session::step(const Event &event, Time now)
                            ++counters_.bad_packet;
                            return;
                        }
-                       if (now >= rx_sequence_until_)
-                           rx_sequence_.reset();        // 6.8.1: nothing for twice the detection time
+                       if (rx_sequence_ && now >= rx_sequence_until_)
+                           begin_anew();                // 6.8.1: nothing for twice the detection time
                        if (ours(*p) && authentic(*p, e.bytes))
                            receive(*p, now, out);
                    },
@@ -216,6 +217,16 @@ Actions Session::step(const Event &event, Time now)
         schedule(now);
     }
     return out;
+}
+
+// What the remote sends next may be of another life, with other numbers. So that
+// nothing recorded so far can pass for it, it has to learn a new discriminator.
+void Session::begin_anew()
+{
+    rx_sequence_.reset();
+    do
+        local_disc_ = static_cast<std::uint32_t>(next_random() >> 32);
+    while (local_disc_ == 0);
 }
 
 // Meant for this session, and if that is up, from somebody whom it has answered.

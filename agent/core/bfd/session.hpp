@@ -4,7 +4,8 @@
 // renews the lease. No echo function, no demand mode; packets that ask for them are
 // dropped as the RFC says. Meticulous Keyed SHA1 (RFC 5880 section 6.7.4) where there
 // is a key: then nothing but counters follows from a packet that is not signed, or
-// that was recorded.
+// that was recorded; for the latter the session takes a new discriminator each time
+// it has been down.
 //
 // Stricter than the RFC in one point: while the session is up, a packet counts only
 // if it carries our discriminator. An end that has lost us says Down without it
@@ -118,6 +119,7 @@ public:
     Snapshot snapshot() const;
 
 private:
+    void begin_anew();
     bool ours(const ControlPacket &p);
     bool authentic(const ControlPacket &p, ByteView bytes);
     void receive(const ControlPacket &p, Time now, Actions &out);
