@@ -425,6 +425,28 @@ void recorded_packets_raise_no_dead(void **)
     assert_int_equal(p.count<Up>(0), ups);
 }
 
+// Nobody is refused because of what his former life counted, whether it left in order
+// (and went on saying so for a while) or crashed.
+void a_new_life_is_heard_at_once(void **)
+{
+    for (const bool in_order : {true, false})
+        for (const auto away : {20ms, 500ms, 1100ms, 2100ms, 3100ms, 5000ms}) {
+            Pair p({}, {}, true);
+            p.run(5s);
+            assert_true(p.up());
+            if (in_order)
+                p.feed(1, AdminDown{true});
+            else
+                p.dead[1] = true;
+            p.run(away);
+            p.dead[1] = false;
+            p.s[1] = Session(p.config[1], 55, 555, p.keys[1]);
+            p.feed(1, Start{});
+            p.run(p.s[0].snapshot().detection + 2500ms);    // the slow packets of the beginning are a second apart
+            assert_true(p.up());
+        }
+}
+
 // The sequence number may have moved on while nothing was heard.
 void a_long_silence_is_no_lockout(void **)
 {
@@ -550,6 +572,7 @@ int main()
         cmocka_unit_test(only_signed_packets_count),
         cmocka_unit_test(recorded_packets_change_nothing),
         cmocka_unit_test(recorded_packets_raise_no_dead),
+        cmocka_unit_test(a_new_life_is_heard_at_once),
         cmocka_unit_test(a_long_silence_is_no_lockout),
         cmocka_unit_test(foreign_discriminator_is_dropped),
         cmocka_unit_test(reconfigured_by_a_poll_sequence),

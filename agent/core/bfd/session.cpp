@@ -157,7 +157,7 @@ Actions Session::step(const Event &event, Time now)
                        }
                        if (rx_sequence_ && now >= rx_sequence_until_)
                            begin_anew();                // 6.8.1: nothing for twice the detection time
-                       if (ours(*p) && authentic(*p, e.bytes))
+                       if (ours(*p) && authentic(*p, e.bytes, now))
                            receive(*p, now, out);
                    },
                    [&](const Timer &) {},
@@ -240,7 +240,7 @@ bool Session::ours(const ControlPacket &p)
 
 // 6.7.4, with one rule more: a packet without our discriminator may be an old
 // recording, so its number is not taken for the remote's.
-bool Session::authentic(const ControlPacket &p, ByteView bytes)
+bool Session::authentic(const ControlPacket &p, ByteView bytes, Time now)
 {
     const auto bad = [&] {
         ++counters_.bad_auth;
@@ -253,9 +253,14 @@ bool Session::authentic(const ControlPacket &p, ByteView bytes)
         return bad();
     if (p.your_discriminator != local_disc_)
         return true;
+    // A remote that left in order may be back with other numbers, and know ours.
+    if (state_ != State::Up && p.my_discriminator != rx_sequence_of_)
+        rx_sequence_.reset();
     if (rx_sequence_ && (*sequence == *rx_sequence_ || *sequence - *rx_sequence_ > 3u * p.detect_mult))
         return bad();
     rx_sequence_ = sequence;
+    rx_sequence_of_ = p.my_discriminator;
+    rx_sequence_until_ = now + 2 * std::max(active_rx_, us(p.desired_min_tx)) * p.detect_mult;
     return true;
 }
 
@@ -314,7 +319,6 @@ void Session::receive(const ControlPacket &p, Time now, Actions &out)
         }
     }
     detect_at_ = now + detection();
-    rx_sequence_until_ = now + 2 * detection();
 
     if (p.poll)
         transmit(true, out);

@@ -121,7 +121,7 @@ public:
 private:
     void begin_anew();
     bool ours(const ControlPacket &p);
-    bool authentic(const ControlPacket &p, ByteView bytes);
+    bool authentic(const ControlPacket &p, ByteView bytes, Time now);
     void receive(const ControlPacket &p, Time now, Actions &out);
     void set_state(State s, Diag diag, Actions &out);
     void transmit(bool final, Actions &out);
@@ -140,6 +140,7 @@ private:
     std::shared_ptr<const Keys> keys_;
     std::uint32_t tx_sequence_ = 0;     // bfd.XmitAuthSeq
     std::optional<std::uint32_t> rx_sequence_;  // bfd.RcvAuthSeq; none: bfd.AuthSeqKnown is 0
+    std::uint32_t rx_sequence_of_ = 0;          // My Discriminator of who counted so far
     Time rx_sequence_until_{};
     State state_ = State::Down;
     State remote_state_ = State::Down;
