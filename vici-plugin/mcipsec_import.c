@@ -361,6 +361,46 @@ static void remember(mcipsec_ike_entry_t *entry,
 	mcipsec_midsync_forget(entry);
 }
 
+/**
+ * Find what the record needs of charon's configuration
+ *
+ * @param peer_cfg	receives the connection, to be destroyed
+ * @param ppk		receives the postquantum pre-shared key, if it names one
+ * @param result	receives the result if something is missing
+ */
+static bool find_config(mcipsec_import_request_t *request,
+						mcipsec_ike_record_t *record, peer_cfg_t **peer_cfg,
+						shared_key_t **ppk, mcipsec_import_result_t *result)
+{
+	*peer_cfg = charon->backends->get_peer_cfg_by_name(charon->backends,
+													   request->name);
+	if (!*peer_cfg || (*peer_cfg)->get_ike_version(*peer_cfg) == IKEV1)
+	{
+		request->reason = "connection is not loaded";
+		*result = MCIPSEC_AWAIT_CONF;
+		return FALSE;
+	}
+	if (IF_ID_IS_UNIQUE((*peer_cfg)->get_if_id(*peer_cfg, TRUE)) ||
+		IF_ID_IS_UNIQUE((*peer_cfg)->get_if_id(*peer_cfg, FALSE)))
+	{	/* charon draws it for each IKE_SA and lets nobody set it */
+		request->reason = "if_id %unique of a connection cannot be taken "
+						  "over, set it in its children";
+		*result = MCIPSEC_FAILED;
+		return FALSE;
+	}
+	if (record->ppk_id.len)
+	{
+		*ppk = mcipsec_keys_ppk(chunk(record->ppk_id));
+		if (!*ppk)
+		{
+			request->reason = "postquantum pre-shared key is not loaded";
+			*result = MCIPSEC_AWAIT_CONF;
+			return FALSE;
+		}
+	}
+	return TRUE;
+}
+
 METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 	private_mcipsec_import_t *this, mcipsec_import_request_t *request)
 {
@@ -405,10 +445,13 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 	{
 		goto out;
 	}
-	request->active = active && known;
-	if (request->active)
-	{
-		request->reason = "the group is active";
+	if (active && known)
+	{	/* what is here makes way only for what can take its place */
+		if (find_config(request, record, &peer_cfg, &ppk, &result))
+		{
+			request->active = TRUE;
+			request->reason = "the group is active";
+		}
 		goto out;
 	}
 	if (known)
@@ -423,30 +466,9 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 	}
 	if (!ike_sa)
 	{
-		peer_cfg = charon->backends->get_peer_cfg_by_name(charon->backends,
-														  request->name);
-		if (!peer_cfg || peer_cfg->get_ike_version(peer_cfg) == IKEV1)
+		if (!find_config(request, record, &peer_cfg, &ppk, &result))
 		{
-			request->reason = "connection is not loaded";
-			result = MCIPSEC_AWAIT_CONF;
 			goto out;
-		}
-		if (IF_ID_IS_UNIQUE(peer_cfg->get_if_id(peer_cfg, TRUE)) ||
-			IF_ID_IS_UNIQUE(peer_cfg->get_if_id(peer_cfg, FALSE)))
-		{	/* charon draws it for each IKE_SA and lets nobody set it */
-			request->reason = "if_id %unique of a connection cannot be taken "
-							  "over, set it in its children";
-			goto out;
-		}
-		if (record->ppk_id.len)
-		{
-			ppk = mcipsec_keys_ppk(chunk(record->ppk_id));
-			if (!ppk)
-			{
-				request->reason = "postquantum pre-shared key is not loaded";
-				result = MCIPSEC_AWAIT_CONF;
-				goto out;
-			}
 		}
 		ike_sa = create_ike(this, record, peer_cfg, ppk, request->key);
 		if (!ike_sa)

@@ -47,6 +47,9 @@ struct mcipsec_import_request_t {
 	char *name;
 	chunk_t data;
 
+	/** a CHILD_SA of an active group that is here follows the record */
+	bool replace;
+
 	/** receives a readable reason, static text */
 	const char *reason;
 	/** receives whether it failed only because the group is active */

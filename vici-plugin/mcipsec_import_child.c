@@ -389,7 +389,7 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 	{
 		goto out;
 	}
-	if (active && known)
+	if (active && known && !request->replace)
 	{
 		request->reason = "the group is active";
 		goto out;

@@ -436,6 +436,7 @@ CALLBACK(import, vici_message_t*,
 		.version = version,
 		.name = request->get_str(request, "", "name"),
 		.data = request->get_value(request, chunk_empty, "data"),
+		.replace = request->get_bool(request, FALSE, "replace"),
 		.reason = "",
 	};
 
@@ -444,7 +445,7 @@ CALLBACK(import, vici_message_t*,
 	if (target.kind == MCIPSEC_KIND_IKE)
 	{
 		result = this->import->ike(this->import, &import);
-		if (import.active && request->get_bool(request, FALSE, "replace"))
+		if (import.active && import.replace)
 		{	/* the record is sound: the state that is here makes way */
 			this->group->replace_ike(this->group, target.key);
 			known = FALSE;

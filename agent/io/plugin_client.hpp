@@ -105,7 +105,7 @@ public:
     // Purges and forgets it; its addresses stay blocked.
     void group_remove(GroupId group, Done<void> done);
     // key, parent, lineage, version, name and data of r are used. r.data is cloned.
-    // replace: an IKE_SA of an active group gives way to this state of it.
+    // replace: what is here of an active group gives way to this state of it.
     void import(const PluginRecord &r, bool replace, Done<PluginImport> done);
     // mcipsec-delete: without a packet; gives how many (0 or 1).
     void remove(EntryKind kind, GroupId group, const Bytes &key, Done<std::uint64_t> done);

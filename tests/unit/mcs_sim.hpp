@@ -390,7 +390,7 @@ private:
             } else if (n.charon.broken.count(e->name) || (e->parent && !n.charon.sas.count(*e->parent))) {
                 r.outcome = ev::ImportOutcome::Failed;
                 r.reason = "no";
-            } else if (!i.replace && i.key.kind == Kind::IkeSa && n.session.group_status(i.tag)->acting && n.charon.sas.count(i.key) &&
+            } else if (!i.replace && n.session.group_status(i.tag)->acting && n.charon.sas.count(i.key) &&
                        n.charon.sas[i.key].version < e->version.version) {
                 r.outcome = ev::ImportOutcome::Failed;      // as the plugin does
                 r.reason = "the group is active";

@@ -234,7 +234,7 @@ struct CloseChannel { std::string why; };
 // Those handed out together are independent: a CHILD_SA is not handed out before its
 // IKE_SA is installed, nothing is twice under way, a Delete waits for what came before
 // it. After a takeover what is still missing goes on being imported.
-// replace: this node is acting master: an IKE_SA that charon has gives way to this one,
+// replace: this node is acting master: what charon has gives way to this one; an IKE_SA
 // with its CHILD_SAs, which are imported again.
 struct Import { std::string tag; Key key; bool replace = false; };
 // `mcipsec-delete`: purge without a packet; answer with DeleteResult.

@@ -261,7 +261,7 @@ struct Session::Impl {
     void work_delete(Group &g, Entry &e);
     void reimport_all(Group &g, bool unseen_only);
     void retry(bool await_conf, bool failed);
-    bool replaces(Group &g, const Entry &ike);
+    bool replaces(Group &g, const Entry &e);
     void pump_imports();
     void on(ev::ImportResult &e);
     void on(ev::DeleteResult &e);

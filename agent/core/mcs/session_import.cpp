@@ -145,13 +145,13 @@ void Session::Impl::retry(bool await_conf, bool failed)
                 retry_at = std::min(retry_at, now + config.retry_interval);
 }
 
-// Merged, or too late for a takeover: charon runs an older state of this IKE_SA, which
-// makes way. Its CHILD_SAs go with it in charon, and come again after it.
-bool Session::Impl::replaces(Group &g, const Entry &ike)
+// Merged, or too late for a takeover: charon runs an older state of it, which makes way.
+// The CHILD_SAs of an IKE_SA go with it in charon, and come again after it.
+bool Session::Impl::replaces(Group &g, const Entry &e)
 {
-    if (!g.acting || ike.key.kind != Kind::IkeSa || !ike.in_charon)
+    if (!g.acting || !e.in_charon)
         return false;
-    for (const auto &key : g.db.children(ike.key)) {
+    for (const auto &key : g.db.children(e.key)) {
         Entry &child = *g.db.find(key);
         if (child.status == LocalStatus::LocalDeleted)
             continue;

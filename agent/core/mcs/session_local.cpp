@@ -71,8 +71,11 @@ void Session::Impl::local_seq(std::uint64_t epoch, std::uint64_t seq)
         plugin_epoch = epoch;
         plugin_last = plugin_told = 0;
         plugin_open = false;
-        for (auto &[tag, g] : groups)
+        for (auto &[tag, g] : groups) {
             g->open.clear();
+            for (auto &[key, e] : g->db.entries())
+                e.plugin_first = 0;
+        }
     }
     plugin_last = std::max(plugin_last, seq);
 }
@@ -122,7 +125,9 @@ void Session::Impl::on(ev::LocalUpsert &r)
         }
     } else if (held && !held->tombstone) {
         held->seen = held->in_charon = true;
-        if (same) {
+        // Of equal number it is something else if ours is what the former master wrote, and
+        // charon has not taken that: both counted on from the same state.
+        if (same && (g->in_snapshot || held->own || held->status == LocalStatus::Installed)) {
             g->db.set_status(*held, LocalStatus::Installed);
             g->parked.erase(held->key);
             held->own = true;
