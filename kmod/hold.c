@@ -4,8 +4,9 @@
  * number is set (invariant I3): charon installs an SA at number zero, and what
  * left under zero on a group that forwards would repeat numbers that the other
  * gateway used under the same key. So the agent names the SA first; a clear
- * packet that would be encrypted with it is dropped until MCIPSEC_CMD_SEQ_SET
- * finds it. Whether the SA exists yet plays no part: it may be replaced.
+ * packet that would be encrypted with it is dropped until an import that is to
+ * end that (MCIPSEC_HOLD_END) finds it. Whether the SA exists yet plays no part:
+ * it may be replaced.
  *
  * Nothing of this costs a group that holds nothing more than one read.
  *
@@ -17,7 +18,7 @@
 
 #include "mcipsec.h"
 
-struct mcipsec_hold {
+struct mcipsec_held_sa {
 	struct hlist_node	node;
 	struct rcu_head		rcu;
 	xfrm_address_t		daddr;
@@ -30,10 +31,10 @@ static struct hlist_head *mcipsec_hold_bucket(struct mcipsec_group *g, __be32 sp
 	return &g->holds[jhash_1word((__force u32)spi, 0) % MCIPSEC_HOLD_BUCKETS];
 }
 
-static struct mcipsec_hold *mcipsec_hold_find(struct mcipsec_group *g, __be32 spi, u16 family,
+static struct mcipsec_held_sa *mcipsec_hold_find(struct mcipsec_group *g, __be32 spi, u16 family,
 					      const xfrm_address_t *daddr)
 {
-	struct mcipsec_hold *h;
+	struct mcipsec_held_sa *h;
 
 	hlist_for_each_entry_rcu(h, mcipsec_hold_bucket(g, spi), node, true)
 		if (h->spi == spi && h->family == family &&
@@ -53,7 +54,7 @@ bool mcipsec_held(struct mcipsec_group *g, const struct xfrm_state *x)
 int mcipsec_hold_add(struct mcipsec_group *g, const struct mcipsec_seq *seq)
 {
 	const xfrm_address_t *daddr = (const xfrm_address_t *)seq->daddr;
-	struct mcipsec_hold *h;
+	struct mcipsec_held_sa *h;
 
 	if (mcipsec_hold_find(g, seq->spi, seq->family, daddr))
 		return 0;
@@ -70,7 +71,7 @@ int mcipsec_hold_add(struct mcipsec_group *g, const struct mcipsec_seq *seq)
 	return 1;
 }
 
-static void mcipsec_hold_remove(struct mcipsec_group *g, struct mcipsec_hold *h)
+static void mcipsec_hold_remove(struct mcipsec_group *g, struct mcipsec_held_sa *h)
 {
 	hlist_del_rcu(&h->node);
 	WRITE_ONCE(g->n_holds, g->n_holds - 1);
@@ -79,7 +80,7 @@ static void mcipsec_hold_remove(struct mcipsec_group *g, struct mcipsec_hold *h)
 
 bool mcipsec_hold_end(struct mcipsec_group *g, const struct mcipsec_seq *seq)
 {
-	struct mcipsec_hold *h = NULL;
+	struct mcipsec_held_sa *h = NULL;
 
 	if (g->n_holds)
 		h = mcipsec_hold_find(g, seq->spi, seq->family,
@@ -91,7 +92,7 @@ bool mcipsec_hold_end(struct mcipsec_group *g, const struct mcipsec_seq *seq)
 
 void mcipsec_hold_end_all(struct mcipsec_group *g)
 {
-	struct mcipsec_hold *h;
+	struct mcipsec_held_sa *h;
 	struct hlist_node *tmp;
 	unsigned int i;
 

@@ -210,7 +210,8 @@ int mcipsec_seq_dump_start(struct netlink_callback *cb);
 int mcipsec_seq_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int mcipsec_seq_dump_done(struct netlink_callback *cb);
 void mcipsec_seq_import(struct mcipsec_group *g, const struct mcipsec_seq *seq,
-			unsigned int n, u32 margin, struct mcipsec_seq_result *result);
+			unsigned int n, u32 margin, bool end_hold,
+			struct mcipsec_seq_result *result);
 int mcipsec_seq_hold(struct mcipsec_group *g, const struct mcipsec_seq *seq, unsigned int n,
 		     bool hold, struct mcipsec_seq_result *result);
 

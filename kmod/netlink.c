@@ -58,7 +58,7 @@ static const struct nla_policy mcipsec_seq_set_policy[MCIPSEC_A_SEQ_HOLD + 1] = 
 	[MCIPSEC_A_GROUP_ID] = { .type = NLA_U32 },
 	[MCIPSEC_A_SEQ] = { .type = NLA_BINARY },
 	[MCIPSEC_A_SEQ_MARGIN] = { .type = NLA_U32 },
-	[MCIPSEC_A_SEQ_HOLD] = NLA_POLICY_MAX(NLA_U8, 1),
+	[MCIPSEC_A_SEQ_HOLD] = NLA_POLICY_MAX(NLA_U8, __MCIPSEC_HOLD_MAX - 1),
 };
 
 static const struct nla_policy mcipsec_switchover_policy[MCIPSEC_A_SWITCHOVER_FLAGS + 1] = {
@@ -127,7 +127,7 @@ static int mcipsec_nl_seq_set(struct sk_buff *request, struct genl_info *info)
 		return -EINVAL;
 	if (!nla_len(array) || nla_len(array) % sizeof(struct mcipsec_seq)) {
 		NL_SET_ERR_MSG_ATTR(info->extack, array,
-				    "SEQ must be an array of struct mcipsec_seq, 48 bytes each");
+				    "SEQ must be an array of struct mcipsec_seq, 56 bytes each");
 		return -EINVAL;
 	}
 	attr = info->attrs[MCIPSEC_A_SEQ_MARGIN];
@@ -146,13 +146,14 @@ static int mcipsec_nl_seq_set(struct sk_buff *request, struct genl_info *info)
 	mutex_lock(&mn->lock);
 	g = mcipsec_find(mn, id, info->extack);
 	err = PTR_ERR_OR_ZERO(g);
-	if (!err && attr) {
-		err = mcipsec_seq_hold(g, nla_data(array), n, nla_get_u8(attr), &result);
+	if (!err && attr && nla_get_u8(attr) != MCIPSEC_HOLD_END) {
+		err = mcipsec_seq_hold(g, nla_data(array), n,
+				       nla_get_u8(attr) == MCIPSEC_HOLD_SET, &result);
 		if (err == -ENOSPC)
 			NL_SET_ERR_MSG_ATTR(info->extack, attr, "more than "
 					    __stringify(MCIPSEC_HOLD_MAX) " SAs of the group wait");
 	} else if (!err) {
-		mcipsec_seq_import(g, nla_data(array), n, margin, &result);
+		mcipsec_seq_import(g, nla_data(array), n, margin, attr, &result);
 	}
 	mutex_unlock(&mn->lock);
 	if (err) {

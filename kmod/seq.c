@@ -2,7 +2,7 @@
 /*
  * Sequence state of SAs in bulk (invariant I3).
  *
- * Export walks the namespace's SAs and copies 48 bytes each. A walk holds
+ * Export walks the namespace's SAs and copies 56 bytes each. A walk holds
  * xfrm_state_lock, inside which no x->lock may be waited for (elsewhere the
  * order is the other way round): so it only tries, and keeps an SA that is busy
  * for after the walk. It stops every now and then to let others in.
@@ -140,6 +140,7 @@ static void mcipsec_seq_copy(struct mcipsec_seq *seq, struct xfrm_state *x, bool
 	seq->oseq = mcipsec_oseq_read(x);
 	seq->seq = mcipsec_seq_read(x);
 	seq->packets = x->curlft.packets;
+	seq->mark = x->mark.v;
 }
 
 struct mcipsec_seq_dump {
@@ -357,7 +358,7 @@ static bool mcipsec_seq_valid(const struct mcipsec_seq *seq)
 /* One record. Under RCU, bottom halves off. */
 static void mcipsec_seq_import_one(struct mcipsec_group *g, struct mcipsec_seq_memo *memo,
 				   const struct mcipsec_seq *seq, u32 margin, bool strict,
-				   struct mcipsec_seq_result *result)
+				   bool end_hold, struct mcipsec_seq_result *result)
 {
 	bool out, raised, exhausted;
 	struct xfrm_state *x;
@@ -366,8 +367,8 @@ static void mcipsec_seq_import_one(struct mcipsec_group *g, struct mcipsec_seq_m
 		result->refused++;
 		return;
 	}
-	x = xfrm_state_lookup(g->mn->net, 0, (const xfrm_address_t *)seq->daddr, seq->spi,
-			      seq->proto, seq->family);
+	x = xfrm_state_lookup(g->mn->net, seq->mark, (const xfrm_address_t *)seq->daddr,
+			      seq->spi, seq->proto, seq->family);
 	if (!x) {
 		result->missing++;
 		return;
@@ -379,7 +380,8 @@ static void mcipsec_seq_import_one(struct mcipsec_group *g, struct mcipsec_seq_m
 	spin_lock(&x->lock);
 	raised = mcipsec_seq_raise(x, seq, out, margin, strict, &exhausted);
 	spin_unlock(&x->lock);
-	mcipsec_hold_end(g, seq);
+	if (end_hold)
+		mcipsec_hold_end(g, seq);
 	if (raised)
 		result->updated++;
 	else
@@ -389,9 +391,13 @@ put:
 	xfrm_state_put(x);
 }
 
-/* Import @n records into SAs of @g. Under mcipsec_net.lock, so that @g stays. */
+/*
+ * Import @n records into SAs of @g; with @end_hold those that are found wait no
+ * longer. Under mcipsec_net.lock, so that @g stays.
+ */
 void mcipsec_seq_import(struct mcipsec_group *g, const struct mcipsec_seq *seq,
-			unsigned int n, u32 margin, struct mcipsec_seq_result *result)
+			unsigned int n, u32 margin, bool end_hold,
+			struct mcipsec_seq_result *result)
 {
 	bool strict = MCIPSEC_MODE_FLAGS(g->mode) & MCIPSEC_F_STRICT_REPLAY;
 	struct mcipsec_seq_memo memo;
@@ -403,7 +409,8 @@ void mcipsec_seq_import(struct mcipsec_group *g, const struct mcipsec_seq *seq,
 		rcu_read_lock();
 		local_bh_disable();
 		for (; i < end; i++)
-			mcipsec_seq_import_one(g, &memo, &seq[i], margin, strict, result);
+			mcipsec_seq_import_one(g, &memo, &seq[i], margin, strict, end_hold,
+					       result);
 		local_bh_enable();
 		rcu_read_unlock();
 	}

@@ -592,6 +592,12 @@ Expected<void> Engine::wire_sync(SyncControl &s)
         if (std::exchange(g->rekeys_left, false) && acting_master(g->state))
             start_rekeys(*g);
     };
+    s.callbacks.child_late = [this](GroupId id, const Bytes &key) {
+        if (auto *g = find(id)) {
+            g->pacer.add(key, loop_.now());
+            (void)g->pacer_timer.arm(g->pacer.deadline());
+        }
+    };
     s.callbacks.child_changed = [this](GroupId id, const Bytes &key, bool upsert) {
         auto *g = find(id);
         if (!g || upsert)

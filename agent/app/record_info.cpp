@@ -36,7 +36,17 @@ std::map<std::string, std::string> info_fields(std::string_view text)
 
 namespace {
 
-Expected<mcipsec_seq> kernel_sa(const std::map<std::string, std::string> &fields, const char *spi_field, const char *address_field, bool out)
+// "value/mask", decimal; what finds the SA is the value.
+std::uint32_t mark_of(const std::map<std::string, std::string> &fields, const char *field)
+{
+    std::uint32_t value = 0;
+    if (const auto it = fields.find(field); it != fields.end())
+        (void)std::from_chars(it->second.data(), it->second.data() + it->second.size(), value);
+    return value;
+}
+
+Expected<mcipsec_seq> kernel_sa(const std::map<std::string, std::string> &fields, const char *spi_field, const char *address_field,
+                                const char *mark_field, bool out)
 {
     const auto spi = fields.find(spi_field), address = fields.find(address_field), protocol = fields.find("protocol");
     if (spi == fields.end() || address == fields.end())
@@ -58,6 +68,7 @@ Expected<mcipsec_seq> kernel_sa(const std::map<std::string, std::string> &fields
     if (esn != fields.end() && (esn->second == "yes" || esn->second == "1"))
         sa.flags |= MCIPSEC_SEQ_F_ESN;
     std::memcpy(sa.daddr, parsed->bytes.data(), sizeof sa.daddr);
+    sa.mark = mark_of(fields, mark_field);
     return sa;
 }
 
@@ -65,10 +76,10 @@ Expected<mcipsec_seq> kernel_sa(const std::map<std::string, std::string> &fields
 
 Expected<ChildSas> child_sas(const std::map<std::string, std::string> &fields)
 {
-    const auto in = kernel_sa(fields, "spi-in", "local", false);
+    const auto in = kernel_sa(fields, "spi-in", "local", "mark-in", false);
     if (!in)
         return tl::unexpected(in.error());
-    const auto out = kernel_sa(fields, "spi-out", "remote", true);
+    const auto out = kernel_sa(fields, "spi-out", "remote", "mark-out", true);
     if (!out)
         return tl::unexpected(out.error());
     return ChildSas{*in, *out};

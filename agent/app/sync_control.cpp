@@ -15,6 +15,7 @@ namespace mcipsec::app {
 
 namespace {
 
+constexpr unsigned kSeqTries = 3;        // an export that meets a full socket
 constexpr Duration kTidyInterval = 60s;
 
 template <typename... F>
@@ -396,7 +397,8 @@ void SyncControl::run_import(const mcs::act::Import &a)
     r.name = entry->name;
     r.data = entry->data.clone();
     if (a.key.kind == mcs::Kind::ChildSa)
-        hold_sequence(*g, a.key, entry->info);
+        if (auto done = hold_sequence(*g, a.key, entry->info); !done)
+            return step(mcs::ev::ImportResult{a.tag, a.key, entry->version, mcs::ev::ImportOutcome::Failed, "sequence numbers: " + done.error().text});
     charon_.plugin().import(r, a.replace, [this, alive = alive_, tag = a.tag, key = a.key, version = entry->version,
                                 info = entry->info](Expected<io::PluginImport> outcome) {
         if (*alive)
@@ -431,18 +433,24 @@ void SyncControl::import_done(const std::string &tag, const mcs::Key &key, mcs::
     step(std::move(result));
     if (installed)
         tell_selectors(*g, key);
+    if (installed && acting_master(g->state) && callbacks.child_late)
+        callbacks.child_late(g->id, plain(key));
 }
 
 // I3: charon installs at number zero, and the group may forward, now or before the
 // answer is here. The SA sends nothing until seed_sequence() has found it.
-void SyncControl::hold_sequence(Group &g, const mcs::Key &child, const std::string &info)
+Expected<void> SyncControl::hold_sequence(Group &g, const mcs::Key &child, const std::string &info)
 {
     const auto sas = child_sas(info_fields(info));
     if (!sas)
-        return;     // seed_sequence() says so
-    if (auto done = kernel_.seq_hold(g.id, std::span(&sas->out, 1), true); !done)
-        log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence hold: " + done.error().text, .group = g.id});
-    g.held.insert_or_assign(child, Held{sas->out, false});
+        return tl::unexpected(sas.error());
+    const auto held = kernel_.seq_hold(g.id, std::span(&sas->out, 1), true);
+    if (!held)
+        return tl::unexpected(held.error());
+    if (held->refused)
+        return fail(-EPERM, "the kernel module does not know SAs of this kind");
+    g.held.try_emplace(child, Held{sas->out, false});
+    return {};
 }
 
 // What charon did not install, or no longer has, waits for no number.
@@ -452,14 +460,27 @@ void SyncControl::release_sequence(Group &g, const mcs::Key &child)
         (void)kernel_.seq_hold(g.id, std::span(&held.mapped().sa, 1), false);       // an error: the module went, and the hold with it
 }
 
+// The present number of an SA that waits for it: how many of them the kernel does not have.
+Expected<std::size_t> SyncControl::seed(Group &g, std::span<const mcipsec_seq> sas)
+{
+    const Time now = loop_.now();
+    std::vector<mcipsec_seq> raise;
+    for (const auto &sa : sas)
+        raise.push_back(g.seq.reseed(sa, now, acting_master(g.state)));
+    auto missing = seq_set(g, raise, true);
+    if (!missing)
+        g.seq.not_given(raise, now);
+    return missing;
+}
+
 // In the middle of a rekey charon installs the outbound SA later.
 void SyncControl::seed_late(Group &g)
 {
     std::erase_if(g.held, [&](const auto &item) {
         if (!item.second.late)
             return false;
-        const auto done = kernel_.seq_set(g.id, std::span(&item.second.sa, 1));
-        return done && !done->missing;
+        const auto missing = seed(g, std::span(&item.second.sa, 1));
+        return missing && *missing == 0;
     });
 }
 
@@ -470,29 +491,17 @@ Expected<void> SyncControl::seed_sequence(Group &g, const mcs::Key &child, const
     const auto sas = child_sas(info_fields(info));
     if (!sas)
         return tl::unexpected(sas.error());
-    const Time now = loop_.now();
-    std::vector<mcipsec_seq> raise;
-    for (mcs::SaSeq sa : {mcs::SaSeq{sas->in, 0}, mcs::SaSeq{sas->out, 0}}) {
-        const auto id = SaId::of(sa.sa);
-        Time taken{};       // no sample has named it: as old as the last complete one
-        if (const auto known = g.seq.known(id)) {
-            sa.sa.oseq = known->oseq;
-            sa.sa.seq = known->seq;
-            sa.jump = static_cast<std::uint32_t>(known->jump);
-            taken = known->taken;
-            g.seq.forget(id);
-        }
-        for (const auto &s : g.seq.peer_sample(std::span(&sa, 1), taken, now))
-            raise.push_back(s);
-    }
-    // One of the two may not be installed in the middle of a rekey; of one with a mark the module finds none.
-    const auto missing = seq_set(g, raise, raise.size());
+    const std::array both{sas->in, sas->out};
+    const auto missing = seed(g, both);
     if (!missing)
         return tl::unexpected(missing.error());
+    if (*missing >= both.size())
+        return fail(-ENOENT, "the kernel has none of its SAs");
+    // One of the two may not be installed in the middle of a rekey.
     if (*missing == 0)
         g.held.erase(child);
     else
-        g.held.insert_or_assign(child, Held{raise.back(), true});
+        g.held.insert_or_assign(child, Held{sas->out, true});
     return {};
 }
 
@@ -509,17 +518,15 @@ void SyncControl::tell_selectors(const Group &g, const mcs::Key &child)
     callbacks.selectors(g.id, plain(child), ike->name, ts == fields.end() ? "" : ts->second);
 }
 
-Expected<std::size_t> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas, std::size_t missing_limit)
+Expected<std::size_t> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas, bool end_hold)
 {
     if (sas.empty())
         return 0;
-    const auto result = kernel_.seq_set(g.id, sas);
+    const auto result = kernel_.seq_set(g.id, sas, 0, end_hold);
     if (!result)
         return tl::unexpected(result.error());
     if (result->refused)
         return fail(-EPERM, fmt::format("the kernel refused {} of {} (hardware offload, or a jump of 2^31)", result->refused, sas.size()));
-    if (result->missing >= missing_limit)
-        return fail(-ENOENT, fmt::format("the kernel has {} of {} SAs not, or with a mark", result->missing, sas.size()));
     return result->missing;
 }
 
@@ -549,8 +556,10 @@ void SyncControl::run_import_seq(const mcs::act::ImportSeq &a)
     const auto raise = g->seq.peer_sample(a.sas, taken, now);
     if (a.complete)
         g->seq.complete(taken);
-    if (auto done = seq_set(*g, raise); !done)
+    if (auto done = seq_set(*g, raise); !done) {
+        g->seq.not_given(raise, now);
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence import: " + done.error().text, .group = g->id});
+    }
 }
 
 void SyncControl::run_frozen(const mcs::act::FrozenReceived &a)
@@ -560,6 +569,7 @@ void SyncControl::run_frozen(const mcs::act::FrozenReceived &a)
         return;
     const auto raise = g->seq.frozen(a.sas, loop_.now());
     if (auto done = seq_set(*g, raise); !done) {
+        g->seq.not_given(raise, loop_.now());
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "frozen sequence import: " + done.error().text, .group = g->id});
         return;
     }
@@ -637,6 +647,8 @@ void SyncControl::record(io::PluginRecord &&r)
     } else {
         step(mcs::ev::LocalDelete{g->tag, *key, mcs::ev::DeleteScope::Global, r.epoch, r.seq});
     }
+    if (child && !upsert)
+        release_sequence(*g, *key);
     if (child)
         seed_late(*g);
     if (child && callbacks.child_changed)
@@ -739,9 +751,15 @@ std::vector<NeedsRekey> SyncControl::takeover(GroupId group)
     auto *g = group_of(group);
     if (!g)
         return {};
-    if (has_peer())
-        if (const auto kernel = seq_get(group))
+    if (has_peer()) {
+        auto kernel = seq_get(group);
+        for (unsigned tries = 1; !kernel && tries < kSeqTries; ++tries)
+            kernel = seq_get(group);
+        if (kernel)
             g->seq.unknown(*kernel, loop_.now());
+        else
+            log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence export: " + kernel.error().text, .group = group});
+    }
     auto urgent = g->seq.takeover(loop_.now());
     stop_unsafe(*g);
     return urgent;
@@ -755,6 +773,8 @@ void SyncControl::stop_unsafe(Group &g)
         return;
     g.receive_only += stop.size();
     auto done = seq_set(g, stop);
+    if (!done)
+        g.seq.not_given(stop, loop_.now());
     log_.write({.level = io::Level::Warning,
                 .event = std::string(io::event::kAlarm),
                 .text = done ? fmt::format("tunnel-group {}: {} SAs only receive until they are rekeyed: their sequence state is too old", g.id, stop.size())
@@ -769,7 +789,15 @@ void SyncControl::tidy(Group &g, std::span<const mcipsec_seq> kernel)
     if (now < g.tidied + kTidyInterval)
         return;
     g.tidied = now;
-    (void)g.seq.retain(kernel, now);
+    // What is not installed yet, but may be any time, keeps its numbers, too.
+    std::vector<mcipsec_seq> there(kernel.begin(), kernel.end());
+    session_.for_each(g.tag, [&](const mcs::Entry &e) {
+        if (e.key.kind != mcs::Kind::ChildSa || e.status == mcs::LocalStatus::Installed)
+            return;
+        if (const auto sas = child_sas(info_fields(e.info)))
+            there.insert(there.end(), {sas->in, sas->out});
+    });
+    (void)g.seq.retain(there, now);
     std::erase_if(g.inbound, [&](const auto &item) { return !g.seq.known(item.first); });
 }
 
@@ -782,7 +810,12 @@ std::uint64_t SyncControl::receive_only(GroupId group) const
 std::vector<SeqState::Debt> SyncControl::debts(GroupId group) const
 {
     const auto it = groups_.find(group);
-    return it == groups_.end() ? std::vector<SeqState::Debt>{} : it->second.seq.debts();
+    if (it == groups_.end())
+        return {};
+    auto out = it->second.seq.debts();
+    for (const auto &[key, held] : it->second.held)     // its number is not set: the next process lets it only receive
+        out.push_back({SaId::of(held.sa), loop_.now(), 0});
+    return out;
 }
 
 void SyncControl::restore(GroupId group, std::span<const SeqState::Debt> debts)

@@ -49,6 +49,7 @@ public:
         std::function<void(GroupId)> snapshot_done;                             // charon has named all that it holds
         std::function<void(GroupId, mcs::SyncState)> state;
         std::function<void(GroupId, const Bytes &key, bool upsert)> child_changed;   // own records, for the pacing of rekeys
+        std::function<void(GroupId, const Bytes &key)> child_late;      // imported while this node was acting master
     };
     Callbacks callbacks;
 
@@ -137,11 +138,12 @@ private:
                      Expected<io::PluginImport> outcome);
     Expected<void> seed_sequence(Group &g, const mcs::Key &child, const std::string &info);
     // missing_limit: from so many SAs on that the kernel does not find, it is an error.
-    void hold_sequence(Group &g, const mcs::Key &child, const std::string &info);
+    Expected<void> hold_sequence(Group &g, const mcs::Key &child, const std::string &info);
     void release_sequence(Group &g, const mcs::Key &child);
     void seed_late(Group &g);
-    // How many of them the kernel does not have; as many as missing_limit are an error.
-    Expected<std::size_t> seq_set(Group &g, std::span<const mcipsec_seq> sas, std::size_t missing_limit = SIZE_MAX);
+    // How many of them the kernel does not have.
+    Expected<std::size_t> seq_set(Group &g, std::span<const mcipsec_seq> sas, bool end_hold = false);
+    Expected<std::size_t> seed(Group &g, std::span<const mcipsec_seq> sas);
     Expected<std::vector<mcipsec_seq>> seq_get(GroupId group);
     void stop_unsafe(Group &g);
     void tidy(Group &g, std::span<const mcipsec_seq> kernel);

@@ -154,6 +154,7 @@ std::vector<mcipsec_seq> SeqState::frozen(std::span<const mcs::SaSeq> sas, Time 
     for (const auto &s : sas) {
         Sa &sa = learn(s, now, now);
         sa.exact = true;
+        sa.stale = false;
         out.push_back(raise(sa, now));
     }
     return out;
@@ -251,6 +252,40 @@ std::vector<NeedsRekey> SeqState::needs_rekey(Time now) const
             out.push_back({id, *r});
     std::stable_sort(out.begin(), out.end(), [](const auto &a, const auto &b) { return a.reason < b.reason; });
     return out;
+}
+
+mcipsec_seq SeqState::reseed(const mcipsec_seq &installed, Time now, bool acting)
+{
+    auto [it, created] = sas_.try_emplace(SaId::of(installed));
+    Sa &sa = it->second;
+    if (created) {
+        sa.last = installed;
+        sa.stale = true;
+    }
+    sa.learned = now;
+    sa.last.mark = installed.mark;
+    acting = acting && outbound(sa.last);
+    sa.blocked = sa.blocked || (acting && sa.stale);
+    const auto out = raise(sa, now);
+    if (!acting || sa.blocked || sa.exact)
+        return out;
+    sa.jump += out.oseq - std::min(out.oseq, sa.last.oseq);
+    sa.last.oseq = out.oseq;
+    sa.exact = true;        // however often this is asked
+    if (sa.send_until == kNever)
+        sa.send_until = now + params_.send_time;
+    next_stop_ = std::min(next_stop_, sa.send_until);
+    return out;
+}
+
+void SeqState::not_given(std::span<const mcipsec_seq> sas, Time now)
+{
+    for (const auto &s : sas)
+        if (const auto it = sas_.find(SaId::of(s)); it != sas_.end() && outbound(it->second.last)) {
+            it->second.stale = true;
+            it->second.blocked = false;
+            next_stop_ = now;
+        }
 }
 
 std::vector<SeqState::Debt> SeqState::debts() const

@@ -85,6 +85,13 @@ public:
     // Standby: numbers from the acting master, taken at `taken` (own clock: now - age).
     // Returns the same SAs with the margin added, for MCIPSEC_CMD_SEQ_SET.
     std::vector<mcipsec_seq> peer_sample(std::span<const mcs::SaSeq> sas, Time taken, Time now);
+    // An SA that charon has installed (again), at number zero: what its kernel must be given.
+    // What nobody has told about is stale until a sample names it: zero and a margin would
+    // be a guess. Nothing that is owed is forgotten; acting: the jump counts at once.
+    mcipsec_seq reseed(const mcipsec_seq &sa, Time now, bool acting);
+    // The kernel was not given what peer_sample(), frozen() or must_stop() returned: what
+    // those SAs have there is unknown, and what had to stop is returned once more.
+    void not_given(std::span<const mcipsec_seq> sas, Time now);
     // Standby: every SA whose margin must grow because its sample has aged.
     std::vector<mcipsec_seq> refresh(Time now);
     // Standby: the acting master's samples are complete up to `taken` (an SA that was

@@ -12,7 +12,7 @@
 
 namespace mcipsec::io {
 
-static_assert(sizeof(mcipsec_addr) == 24 && sizeof(mcipsec_seq) == 48);
+static_assert(sizeof(mcipsec_addr) == 24 && sizeof(mcipsec_seq) == 56);
 
 namespace {
 
@@ -284,17 +284,19 @@ Expected<void> McipsecNl::seq_get(GroupId id, const std::function<void(std::span
     return r;
 }
 
-Expected<SeqResult> McipsecNl::seq_set(GroupId id, std::span<const mcipsec_seq> seqs, std::uint32_t margin)
+Expected<SeqResult> McipsecNl::seq_set(GroupId id, std::span<const mcipsec_seq> seqs, std::uint32_t margin, bool end_hold)
 {
     return seq_write(id, seqs, [&] {
         if (margin)
             message_.u32(MCIPSEC_A_SEQ_MARGIN, margin);
+        if (end_hold)
+            message_.u8(MCIPSEC_A_SEQ_HOLD, MCIPSEC_HOLD_END);
     });
 }
 
 Expected<SeqResult> McipsecNl::seq_hold(GroupId id, std::span<const mcipsec_seq> seqs, bool hold)
 {
-    return seq_write(id, seqs, [&] { message_.u8(MCIPSEC_A_SEQ_HOLD, hold ? 1 : 0); });
+    return seq_write(id, seqs, [&] { message_.u8(MCIPSEC_A_SEQ_HOLD, hold ? MCIPSEC_HOLD_SET : MCIPSEC_HOLD_DROP); });
 }
 
 Expected<SeqResult> McipsecNl::seq_write(GroupId id, std::span<const mcipsec_seq> seqs, const std::function<void()> &put)

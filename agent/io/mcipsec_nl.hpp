@@ -86,8 +86,10 @@ public:
     Expected<void> seq_get(GroupId id, const std::function<void(std::span<const mcipsec_seq>)> &fn);
     // In chunks; the sum of the counts. Monotonic in the kernel, so that it may be repeated.
     // margin is added to each oseq (0..MCIPSEC_SEQ_MARGIN_MAX).
-    Expected<SeqResult> seq_set(GroupId id, std::span<const mcipsec_seq> seqs, std::uint32_t margin = 0);
-    // These SAs, which need not exist yet, send nothing until seq_set() finds them; hold = false: no longer.
+    // end_hold: SAs that are found wait no longer (MCIPSEC_HOLD_END).
+    Expected<SeqResult> seq_set(GroupId id, std::span<const mcipsec_seq> seqs, std::uint32_t margin = 0, bool end_hold = false);
+    // These SAs, which need not exist yet, send nothing until seq_set() with end_hold finds
+    // them; hold = false: no longer.
     Expected<SeqResult> seq_hold(GroupId id, std::span<const mcipsec_seq> seqs, bool hold);
 
     // Returns when the module took the request; -EPERM, -EAGAIN, -ESRCH, -ENOENT as in the uapi.

@@ -10,7 +10,7 @@
  *   state COOKIE ID=STATE[,FLAG]...[@GENERATION]...
  *   lease COOKIE ID MS             ends in MS from now; "revoke": ended
  *   seq get [ID]                   SPI DADDR FLAGS OSEQ SEQ PACKETS
- *   seq set ID [margin N] [hold 0|1] SPI/DADDR/OSEQ/SEQ...
+ *   seq set ID [margin N] [hold end|set|drop] SPI/DADDR/OSEQ/SEQ[/MARK]...
  *   switchover ID SWITCHOVER-ID [FLAGS]
  *   events MS COUNT [READY-FILE]   prints up to COUNT events within MS
  *   gate on|off                    DEBUG_SET
@@ -381,18 +381,31 @@ static struct mcipsec_seq parse_seq(char *text)
 {
 	struct mcipsec_seq s = {.proto = IPPROTO_ESP};
 	char *spi = strtok(text, "/"), *daddr = strtok(NULL, "/");
-	char *oseq = strtok(NULL, "/"), *seq = strtok(NULL, "/");
+	char *oseq = strtok(NULL, "/"), *seq = strtok(NULL, "/"), *mark = strtok(NULL, "/");
 	struct mcipsec_addr addr;
 
 	if (!seq)
-		usage("SPI/DADDR/OSEQ/SEQ");
+		usage("SPI/DADDR/OSEQ/SEQ[/MARK]");
 	addr = parse_addr(daddr);
 	s.spi = htonl(strtoul(spi, NULL, 0));
 	s.family = addr.family;
 	memcpy(s.daddr, addr.addr, sizeof(s.daddr));
 	s.oseq = strtoull(oseq, NULL, 0);
 	s.seq = strtoull(seq, NULL, 0);
+	if (mark)
+		s.mark = strtoul(mark, NULL, 0);
 	return s;
+}
+
+static uint8_t parse_hold(const char *text)
+{
+	static const char *const words[] = {"end", "set", "drop"};
+
+	for (uint8_t i = 0; i < LENGTH(words); i++)
+		if (!strcmp(text, words[i]))
+			return i;
+	usage("hold end|set|drop");
+	return 0;
 }
 
 static int do_seq(struct nl *nl, char **argv)
@@ -419,7 +432,7 @@ static int do_seq(struct nl *nl, char **argv)
 		if (!strcmp(*a, "margin") && a[1])
 			mnl_attr_put_u32(nlh, MCIPSEC_A_SEQ_MARGIN, strtoul(*++a, NULL, 0));
 		else if (!strcmp(*a, "hold") && a[1])
-			mnl_attr_put_u8(nlh, MCIPSEC_A_SEQ_HOLD, strtoul(*++a, NULL, 0));
+			mnl_attr_put_u8(nlh, MCIPSEC_A_SEQ_HOLD, parse_hold(*++a));
 		else if (n < LENGTH(array))
 			array[n++] = parse_seq(*a);
 	}
@@ -565,11 +578,11 @@ static int do_bad(struct nl *nl, char **argv)
 
 		nlh = nl_genl(nl, request, MCIPSEC_CMD_SEQ_SET, 0);
 		mnl_attr_put_u32(nlh, MCIPSEC_A_GROUP_ID, 1);
-		mnl_attr_put(nlh, MCIPSEC_A_SEQ, !strcmp(what, "seq-size") ? 47 : 48, half);
+		mnl_attr_put(nlh, MCIPSEC_A_SEQ, sizeof(struct mcipsec_seq) - !strcmp(what, "seq-size"), half);
 		if (!strcmp(what, "seq-margin"))
 			mnl_attr_put_u32(nlh, MCIPSEC_A_SEQ_MARGIN, MCIPSEC_SEQ_MARGIN_MAX + 1);
 		if (!strcmp(what, "seq-hold"))
-			mnl_attr_put_u8(nlh, MCIPSEC_A_SEQ_HOLD, 2);
+			mnl_attr_put_u8(nlh, MCIPSEC_A_SEQ_HOLD, __MCIPSEC_HOLD_MAX);
 	} else if (!strcmp(what, "lease-far") || !strcmp(what, "lease-id")) {
 		nlh = nl_genl(nl, request, MCIPSEC_CMD_LEASE_SET, 0);
 		mnl_attr_put(nlh, MCIPSEC_A_COOKIE, sizeof(cookie), cookie);

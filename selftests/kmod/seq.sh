@@ -101,25 +101,27 @@ check_is "and sends nothing" 18446744073709551615 oseq
 # An SA that waits for its number sends nothing, even if it is made anew meanwhile.
 for ns in ce gw1; do sa $ns window; done
 held="updated 1 unchanged 0 missing 0 refused 0 exhausted 0 "
-check_is "an SA is told to wait" "$held" set_seq hold 1 "$(to_ce 0)"
-check_is "once" "updated 0 unchanged 1 missing 0 refused 0 exhausted 0 " set_seq hold 1 "$(to_ce 0)"
+check_is "an SA is told to wait" "$held" set_seq hold set "$(to_ce 0)"
+check_is "once" "updated 0 unchanged 1 missing 0 refused 0 exhausted 0 " set_seq hold set "$(to_ce 0)"
 check "it drops, counted" counts gw1 drop_hold 1 fails ping_p
 sa gw1 window
 check "also when it is made anew" counts gw1 drop_hold 1 fails ping_p
 check_is "and uses no number" 0 oseq
-check_is "its import ends that" "$held" set_seq margin 65536 "$(to_ce 100)"
-for ns in ce; do sa $ns window; done
+set_seq margin 65536 "$(to_ce 100)" >/dev/null
+check "an import alone does not end that" counts gw1 drop_hold 1 fails ping_p
+check_is "the one that is to end it does" "updated 0 unchanged 1 missing 0 refused 0 exhausted 0 " \
+	set_seq margin 65536 hold end "$(to_ce 100)"
 check "it sends" ping_p
 check_is "from there on" 65637 oseq
-set_seq hold 1 "0x201/$CE/0/0" >/dev/null
+set_seq hold set "0x201/$CE/0/0" >/dev/null
 check "control: another SA's wait does not touch it" ping_p
-set_seq hold 1 "$(to_ce 0)" >/dev/null
+set_seq hold set "$(to_ce 0)" >/dev/null
 set_state gw1 standby
 check "a standby's packets do not come so far" fails counts gw1 drop_hold 1 fails ping_p
 set_state gw1 master
-check_is "the wait can be ended without an import" "$held" set_seq hold 0 "$(to_ce 0)"
+check_is "the wait can be ended without an import" "$held" set_seq hold drop "$(to_ce 0)"
 check "then it sends" ping_p
-set_seq hold 1 "$(to_ce 0)" >/dev/null
+set_seq hold set "$(to_ce 0)" >/dev/null
 nl gw1 group del 1
 nl gw1 group add 1 addr $GW addr $GW6
 set_state gw1 master
@@ -128,6 +130,11 @@ check "a wait goes with its group" ping_p
 # What cannot be imported.
 check_is "an SA that is not there is missing" \
 	"updated 0 unchanged 0 missing 1 refused 0 exhausted 0 " set_seq "0x201/$CE/5/0"
+ip -n gw1 xfrm state add src $GW dst $CE proto esp spi 0x400 reqid 3 mode tunnel mark 7 mask 0xffffffff aead $aead
+check_is "an SA with a mark is not found without it" \
+	"updated 0 unchanged 0 missing 1 refused 0 exhausted 0 " set_seq "0x400/$CE/5/0"
+check_is "with its mark it is" "$held" set_seq "0x400/$CE/5/0/7"
+check_is "and raised" 5 oseq_of gw1 0x00000400
 ip -n gw1 xfrm state add src 192.0.2.1 dst $CE proto esp spi 0x300 reqid 2 mode tunnel aead $aead
 check_is "an SA of no group is refused" \
 	"updated 0 unchanged 0 missing 0 refused 1 exhausted 0 " set_seq "0x300/$CE/5/0"

@@ -81,9 +81,9 @@ void an_age_becomes_a_time(void **)
 
 void info_survives_text(void **)
 {
-    const io::Info info{{"spi-in", "c0ffee01"}, {"spi-out", "c0ffee02"}, {"local", "10.10.20.1"}, {"remote", "10.10.10.1"}, {"odd", "a\nb=c"}};
+    const io::Info info{{"spi-in", "c0ffee01"}, {"spi-out", "c0ffee02"}, {"local", "10.10.20.1"}, {"remote", "10.10.10.1"}, {"mark-out", "42/4294967295"}, {"odd", "a\nb=c"}};
     const auto fields = info_fields(info_text(info));
-    assert_int_equal(fields.size(), 5);
+    assert_int_equal(fields.size(), 6);
     assert_string_equal(fields.at("odd").c_str(), "a b=c");
     const auto sas = child_sas(fields);
     assert_true(sas.has_value());
@@ -94,6 +94,8 @@ void info_survives_text(void **)
     assert_int_equal(sas->out.flags & MCIPSEC_SEQ_F_OUT, MCIPSEC_SEQ_F_OUT);
     assert_int_equal(sas->out.daddr[2], 10);        // its peer
     assert_int_equal(sas->out.family, AF_INET);
+    assert_int_equal(sas->out.mark, 42);
+    assert_int_equal(sas->in.mark, 0);
 }
 
 void malformed_info_is_refused(void **)

@@ -108,6 +108,24 @@ void holds_delay_both_ways(void **)
 
 Bytes key(std::uint8_t n) { return {0, 0, 0, n, 50}; }
 
+void what_comes_late_is_rekeyed_too(void **)
+{
+    RekeyPace pace;
+    pace.jitter = 0ns;
+    RekeyPacer p(pace, 1);
+    p.start({{1}}, Time{});
+    p.add({2}, Time{});
+    p.add({2}, Time{});
+    assert_int_equal(p.progress().total, 2);
+    auto due = p.due(Time{10s});
+    for (const auto &more : p.due(Time{20s}))
+        due.push_back(more);
+    assert_int_equal(due.size(), 2);
+    p.start_held({{1}});
+    p.add({2}, Time{});
+    assert_true(p.held().size() == 2 && p.due(Time{30s}).empty());
+}
+
 void pace_and_in_flight_are_kept(void **)
 {
     RekeyPace pace;
@@ -192,7 +210,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(members_need_every_condition), cmocka_unit_test(oper_up_needs_the_active_number),
         cmocka_unit_test(event_is_set_until_the_group_forwards), cmocka_unit_test(lowest_event_wins),
-        cmocka_unit_test(holds_delay_both_ways), cmocka_unit_test(pace_and_in_flight_are_kept),
+        cmocka_unit_test(holds_delay_both_ways), cmocka_unit_test(what_comes_late_is_rekeyed_too), cmocka_unit_test(pace_and_in_flight_are_kept),
         cmocka_unit_test(busy_is_retried_and_given_up), cmocka_unit_test(silence_is_tried_again),
         cmocka_unit_test(held_ones_wait_for_their_release),
     };

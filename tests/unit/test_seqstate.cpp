@@ -234,6 +234,46 @@ void a_restart_forgets_no_debt(void **)
     assert_true(stop[0].spi == 1 && stop[0].oseq == MCIPSEC_SEQ_RECEIVE_ONLY);
 }
 
+// What charon installs (again) starts at zero. Without a word of its master's numbers
+// nothing is known of them; and what is owed outlives the new kernel SA.
+void an_installed_sa_gets_what_is_known(void **)
+{
+    SeqState s;
+    (void)s.takeover(Time{10s});
+    auto out = s.reseed(sa(1, 0).sa, Time{11s}, true);
+    assert_true(out.oseq == MCIPSEC_SEQ_RECEIVE_ONLY);          // nobody has told
+
+    SeqState t;
+    (void)t.reseed(sa(1, 0).sa, Time{11s}, false);
+    (void)t.takeover(Time{12s});
+    assert_true(t.must_stop(Time{12s})[0].oseq == MCIPSEC_SEQ_RECEIVE_ONLY);
+
+    SeqState u;
+    (void)u.reseed(sa(1, 0).sa, Time{11s}, false);
+    (void)u.peer_sample(one(sa(1, 5000)), Time{11s}, Time{11s});        // now it has
+    out = u.reseed(sa(1, 0).sa, Time{11s}, false);
+    assert_true(out.oseq >= 5000 + kMarginFloor && out.oseq != MCIPSEC_SEQ_RECEIVE_ONLY);
+    (void)u.takeover(Time{12s});
+    const auto owed = u.debts();
+    assert_int_equal(owed.size(), 1);
+    const auto first = u.reseed(sa(1, 0).sa, Time{13s}, true), again = u.reseed(sa(1, 0).sa, Time{14s}, true);
+    assert_true(first.oseq >= out.oseq && again.oseq == first.oseq);    // however often it is asked
+    assert_true(u.debts()[0].send_until == owed[0].send_until && u.debts()[0].jump >= owed[0].jump);
+}
+
+void what_the_kernel_did_not_take_is_not_trusted(void **)
+{
+    SeqState s;
+    const auto lost = s.peer_sample(one(sa(1, 5000)), Time{11s}, Time{11s});
+    s.not_given(lost, Time{11s});
+    (void)s.takeover(Time{12s});
+    const auto stop = s.must_stop(Time{12s});
+    assert_int_equal(stop.size(), 1);
+    assert_true(s.must_stop(Time{13s}).empty());
+    s.not_given(stop, Time{13s});
+    assert_int_equal(s.must_stop(Time{13s}).size(), 1);     // once more
+}
+
 void thirty_two_bits_run_out_and_never_wrap(void **)
 {
     SeqState s;
@@ -333,6 +373,8 @@ int main()
         cmocka_unit_test(frozen_numbers_need_no_margin),
         cmocka_unit_test(jumps_in_sum_stay_below_the_limit),
         cmocka_unit_test(a_restart_forgets_no_debt),
+        cmocka_unit_test(an_installed_sa_gets_what_is_known),
+        cmocka_unit_test(what_the_kernel_did_not_take_is_not_trusted),
         cmocka_unit_test(thirty_two_bits_run_out_and_never_wrap),
         cmocka_unit_test(hardware_offload_is_told),
         cmocka_unit_test(strict_replay_raises_inbound_numbers),

@@ -44,6 +44,19 @@ void RekeyPacer::release(Time now)
     }
 }
 
+void RekeyPacer::add(const Bytes &child, Time now)
+{
+    const bool known = held_.contains(child) || flying_.contains(child) ||
+                       std::any_of(waiting_.begin(), waiting_.end(), [&](const auto &item) { return item.second.key == child; });
+    if (known)
+        return;
+    ++total_;
+    if (held_.empty())
+        waiting_.emplace(now + delay(), Item{child, 0});
+    else
+        held_.insert(child);
+}
+
 void RekeyPacer::cancel()
 {
     waiting_.clear();

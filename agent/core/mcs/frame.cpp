@@ -20,7 +20,7 @@ enum Id : std::uint16_t {
 constexpr std::size_t kMaxExtra = 4096;
 constexpr std::size_t kMaxItems = 1024;
 constexpr std::size_t kChildKeySize = 5;
-constexpr std::size_t kSeqMinSize = 48;  // the first version of an element; jump came next
+constexpr std::size_t kSeqMinSize = 48;  // the first version of an element; jump came next, then the mark
 
 template <typename E>
 std::uint8_t raw(E e)
@@ -114,11 +114,12 @@ void write_sas(FrameWriter &w, const std::vector<SaSeq> &sas)
         put_be(out.subspan(32, 8), s.sa.seq);
         put_be(out.subspan(40, 8), s.sa.packets);
         put_be(out.subspan(48, 4), s.jump);
+        put_be(out.subspan(52, 4), s.sa.mark);
         out = out.subspan(kSeqSize);
     }
 }
 
-// Elements of a newer peer are longer: their ends are skipped. Older ones lack the jump.
+// Elements of a newer peer are longer: their ends are skipped. Older ones lack the jump and the mark.
 std::vector<SaSeq> read_sas(Bag &bag)
 {
     std::vector<SaSeq> sas;
@@ -138,8 +139,10 @@ std::vector<SaSeq> read_sas(Bag &bag)
         s.sa.oseq = get_be(in.subspan(24, 8));
         s.sa.seq = get_be(in.subspan(32, 8));
         s.sa.packets = get_be(in.subspan(40, 8));
-        if (size >= kSeqSize)
+        if (size >= 52)
             s.jump = static_cast<std::uint32_t>(get_be(in.subspan(48, 4)));
+        if (size >= 56)
+            s.sa.mark = static_cast<std::uint32_t>(get_be(in.subspan(52, 4)));
         sas.push_back(s);
     }
     return sas;

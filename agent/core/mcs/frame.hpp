@@ -15,7 +15,7 @@ namespace mcipsec::mcs::frame {
 
 constexpr std::uint16_t kProtocol = 1;     // major; another one is a mismatch
 constexpr std::size_t kMaxSeqPerFrame = 1024;
-constexpr std::size_t kSeqSize = 52;       // one SaSeq on the wire
+constexpr std::size_t kSeqSize = 56;       // one SaSeq on the wire
 constexpr std::size_t kMaxReasons = 32;
 
 enum class Type : std::uint8_t {

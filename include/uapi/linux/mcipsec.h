@@ -21,7 +21,7 @@
 #define MCIPSEC_ADDR_MAX	256	/* gateway addresses per group */
 #define MCIPSEC_NEXTHOP_MAX	64	/* next-hops per group and side */
 #define MCIPSEC_LEASE_SEC_MAX	3600	/* a lease ends at most so far ahead */
-#define MCIPSEC_SEQ_PER_MSG	670	/* struct mcipsec_seq per message */
+#define MCIPSEC_SEQ_PER_MSG	570	/* struct mcipsec_seq per message */
 #define MCIPSEC_HOLD_MAX	65536	/* SAs of a group that wait for their numbers */
 
 /* MIMP states of a tunnel-group (seed "MIMP Protocol States"). */
@@ -102,11 +102,10 @@ enum mcipsec_cmd {
 	 * received for SAs whose destination is the group's.
 	 * out: SEQ_UPDATED, SEQ_UNCHANGED, SEQ_MISSING, SEQ_REFUSED,
 	 * SEQ_EXHAUSTED (of the updated and unchanged).
-	 * With SEQ_HOLD nothing is imported. 1: the SAs named, which may not
-	 * exist yet, send nothing until an import finds them (their clear
-	 * packets are dropped before a number is used); 0: they send again.
-	 * SEQ_UPDATED counts those for which that is new. -ENOSPC: more than
-	 * MCIPSEC_HOLD_MAX in this group.
+	 * SEQ_HOLD, enum mcipsec_hold, says that SAs have to wait for that: their
+	 * clear packets are dropped before a number is used. With SET and DROP
+	 * nothing is imported, and SEQ_UPDATED counts those for which it is new.
+	 * -ENOSPC: more than MCIPSEC_HOLD_MAX in this group.
 	 */
 	MCIPSEC_CMD_SEQ_SET,
 	/*
@@ -131,6 +130,14 @@ enum mcipsec_cmd {
 	MCIPSEC_CMD_DEBUG_SET,
 	__MCIPSEC_CMD_MAX,
 	MCIPSEC_CMD_MAX = __MCIPSEC_CMD_MAX - 1
+};
+
+/* MCIPSEC_A_SEQ_HOLD */
+enum mcipsec_hold {
+	MCIPSEC_HOLD_END,	/* import; an SA that is found waits no longer */
+	MCIPSEC_HOLD_SET,	/* these wait, whether they exist yet or not */
+	MCIPSEC_HOLD_DROP,	/* these wait no longer, found or not */
+	__MCIPSEC_HOLD_MAX
 };
 
 enum mcipsec_event {
@@ -173,7 +180,7 @@ enum mcipsec_attr {
 	MCIPSEC_A_GATE_HOOK_OFF,	/* u8 */
 	MCIPSEC_A_SEQ_MARGIN,		/* u32, added to each oseq, 0..2^28 */
 	MCIPSEC_A_SEQ_EXHAUSTED,	/* u32: at the end of the number space */
-	MCIPSEC_A_SEQ_HOLD,		/* u8, 1: wait for the number, 0: no longer */
+	MCIPSEC_A_SEQ_HOLD,		/* u8, enum mcipsec_hold */
 	__MCIPSEC_A_MAX,
 	MCIPSEC_A_MAX = __MCIPSEC_A_MAX - 1
 };
@@ -220,7 +227,7 @@ struct mcipsec_addr {
 /* As oseq in SEQ_SET: the SA only receives until it is rekeyed. */
 #define MCIPSEC_SEQ_RECEIVE_ONLY	(~0ULL)
 
-/* 48 bytes: sequence state of one SA. */
+/* 56 bytes: sequence state of one SA. */
 struct mcipsec_seq {
 	__be32	spi;
 	__u8	proto;		/* IPPROTO_ESP */
@@ -230,6 +237,8 @@ struct mcipsec_seq {
 	__u64	oseq;		/* last sent, 64 bit with ESN */
 	__u64	seq;		/* highest received, 64 bit with ESN */
 	__u64	packets;	/* processed, tells what changed */
+	__u32	mark;		/* packets with it find the SA, 0: none needed */
+	__u32	reserved;	/* 0 */
 };
 
 #endif /* _UAPI_LINUX_MCIPSEC_H */
