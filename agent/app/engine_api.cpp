@@ -143,6 +143,9 @@ std::vector<PeerView> Engine::peers()
         if (it != peers_.end() && it->second.mimp) {
             s = it->second.mimp->snapshot();
             v.reachable = s.reached ? "yes" : "no";
+            if (s.peer_version)
+                v.versions = fmt::format("MIMP {}, MCS {}", s.peer_version,
+                                         !s.peer_mcs ? "not said" : s.peer_mcs == s.peer_mcs_oldest ? fmt::to_string(s.peer_mcs) : fmt::format("{} to {}", s.peer_mcs_oldest, s.peer_mcs));
             const auto &c = s.counters;
             v.mimp_counters = {{"tx", c.tx}, {"rx", c.rx}, {"bad_source", c.bad_source}, {"bad_length", c.bad_length},
                                {"bad_version", c.bad_version}, {"bad_mac", c.bad_mac}, {"bad_field", c.bad_field}, {"replayed", c.replayed},
@@ -152,6 +155,9 @@ std::vector<PeerView> Engine::peers()
                                {"lease_errors", it->second.mimp->lease_errors()}};
             if (const auto b = it->second.mimp->bfd_snapshot()) {
                 v.bfd_state = std::string(bfd::to_string(b->state));
+                const auto ms = [](Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); };
+                if (b->state == bfd::State::Up)
+                    v.bfd_timers = fmt::format("transmit {} ms, detection {} ms", ms(b->transmit_interval), ms(b->detection));
                 v.bfd_counters = {{"tx", b->counters.tx}, {"rx", b->counters.rx}, {"bad_packet", b->counters.bad_packet},
                                   {"bad_discriminator", b->counters.bad_discriminator},
                                   {"bad_auth", b->counters.bad_auth}, {"ups", b->counters.ups}, {"downs", b->counters.downs}};

@@ -34,7 +34,7 @@ MCIPSEC_VIEW(PeerGroupView, id, peer_group, priority, admin_state, oper_state, m
              last_state_change, last_state_reason, switchover, switchover_id, peer_mastership, peer_protection_status, peer_reasons, peer_priority,
              peer_active_members, peer_oper_state)
 MCIPSEC_VIEW(PeerView, peer_name, peer_addr, peer_admin_state, keep_alive_intvl, hold_on_nbr_fail, discovery_intvl, discovery_boot_intvl, bfd, last_update,
-             source_addr, reachable, bfd_state, mimp_counters, bfd_counters, tunnel_groups)
+             source_addr, reachable, versions, bfd_state, bfd_timers, mimp_counters, bfd_counters, tunnel_groups)
 MCIPSEC_VIEW(SyncView, peer_ip_address, description, authentication, source_ip_address, admin_state, warm_standby, remote_warm_standby, client_applications,
              sync_admin_state, sync_oper_state, sync_oper_flags, db_sync_state, num_entries, lcl_deleted_entries, alarm_entries, omcr_standby_entries,
              omcr_alarm_entries, rem_num_entries, rem_lcl_deleted_entries, rem_alarm_entries, rem_omcr_standby_entries, rem_omcr_alarm_entries, installed,

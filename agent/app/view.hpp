@@ -63,7 +63,9 @@ struct PeerView {
     std::string last_update;                        // time_text of the last configuration change
     std::string source_addr;
     std::string reachable = "no";                   // "yes" or "no": two-way, fresh echo
+    std::string versions = "unknown";               // protocols the peer speaks: "MIMP 2, MCS 1 to 2"
     std::string bfd_state = "n/a";                  // "Up", "Down", "AdminDown", "Init", "n/a"
+    std::string bfd_timers = "n/a";                 // as agreed: "transmit 500 ms, detection 1600 ms"
     std::map<std::string, std::uint64_t> mimp_counters;     // name -> packets
     std::map<std::string, std::uint64_t> bfd_counters;
     std::vector<PeerGroupView> tunnel_groups;

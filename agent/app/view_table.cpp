@@ -140,7 +140,10 @@ std::string render_table(const PeerView &v, const PeerGroupView &g)
     p.field("Last State Reason", g.last_state_reason, w);
     p.field("Switchover", g.switchover, w);
     p.field("Peer Reachable", v.reachable, w);
+    p.field("Peer Versions", v.versions, w);
     p.field("BFD State", v.bfd_state, w);
+    if (v.bfd_timers != "n/a")
+        p.field("BFD Timers", v.bfd_timers, w);
     p.field("Peer Mastership", g.peer_mastership, w);
     p.field("Peer Protection Status", g.peer_protection_status, w);
     for (const auto &r : g.peer_reasons)

@@ -55,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         case 0: {
             step(ev::ChannelUp{true, 0, 0});
             SecretBuffer b;
-            frame::encode(b, frame::Hello{1, "1", 2, 0, 0});
+            frame::encode(b, frame::Hello{2, 1, "1", 2, 0, 0});
             frames(b);
             break;
         }

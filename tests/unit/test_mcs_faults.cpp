@@ -191,7 +191,7 @@ void a_new_frame_type_is_skipped(void **)
     p.assert_same(p.a);
 }
 
-void another_protocol_or_record_format_is_refused_by_name(void **)
+void another_record_format_is_refused_by_name(void **)
 {
     Config c = config(0xb);
     c.app_version = "2.0";
@@ -206,13 +206,25 @@ void another_protocol_or_record_format_is_refused_by_name(void **)
     assert_true(q.a.state == SyncState::InSync);
     assert_string_equal(q.a.session.status().peer_app_version.c_str(), "1.7");
 
-    Pair r(config(0xa), config(0xb), false);
-    r.a.up = true;
-    r.step(r.a, ev::ChannelUp{true, 0, 0});
-    SecretBuffer out;
-    frame::encode(out, frame::Hello{2, "1", 5, 0, 0});
-    r.step(r.a, ev::BytesIn{out.view()});
-    assert_int_equal(r.a.session.status().oper_flags, kMcsVersionMismatch | kConnectionDown);
+}
+
+// Neighbouring versions of MCS run together; of two that cannot, each says so.
+void the_lower_of_two_protocols_is_used_or_none(void **)
+{
+    static_assert(mcs_works(2, 1, 1, 0) && mcs_works(1, 0, 2, 1) && mcs_works(2, 1, 3, 2) && mcs_works(5, 1, 2, 1));
+    static_assert(!mcs_works(2, 1, 4, 3) && !mcs_works(4, 3, 2, 1) && !mcs_works(2, 2, 1, 0) && !mcs_works(3, 0, 2, 1));
+    const int own = kProtocol.mcs;
+    for (int other = std::max(1, own - 3); other <= own + 3; other++) {
+        Config c = config(0xb);
+        c.protocol = static_cast<std::uint16_t>(other);
+        c.protocol_oldest = static_cast<std::uint16_t>(std::max(1, other - 1));
+        Pair p(config(0xa), std::move(c));
+        const bool works = std::abs(other - own) <= 1;
+        assert_int_equal(p.a.session.status().oper_flags, works ? 0 : kMcsVersionMismatch | kConnectionDown);
+        assert_int_equal(p.b.session.status().oper_flags, works ? 0 : kMcsVersionMismatch | kConnectionDown);
+        assert_int_equal(p.a.session.status().peer_protocol, works ? other : 0);
+        assert_true(p.a.logged("version-mismatch") == !works);
+    }
 }
 
 void a_channel_of_another_mimp_session_is_closed(void **)
@@ -442,7 +454,7 @@ int main()
         cmocka_unit_test(bytes_come_one_by_one),
         cmocka_unit_test(peers_with_one_field_more_or_less_run),
         cmocka_unit_test(a_new_frame_type_is_skipped),
-        cmocka_unit_test(another_protocol_or_record_format_is_refused_by_name),
+        cmocka_unit_test(another_record_format_is_refused_by_name), cmocka_unit_test(the_lower_of_two_protocols_is_used_or_none),
         cmocka_unit_test(a_channel_of_another_mimp_session_is_closed),
         cmocka_unit_test(a_truncated_record_is_refused_and_nothing_else_lost),
         cmocka_unit_test(silence_closes_the_channel),

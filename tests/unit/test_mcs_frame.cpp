@@ -56,7 +56,8 @@ void an_ack_is_26_bytes(void **)
 
 void every_frame_round_trips(void **)
 {
-    const auto h = round_trip(frame::Hello{1, "1.2", 7, 8, 9});
+    const auto h = round_trip(frame::Hello{2, 1, "1.2", 7, 8, 9});
+    assert_int_equal(h.protocol * 10 + h.protocol_oldest, 21);
     assert_string_equal(h.app_version.c_str(), "1.2");
     assert_int_equal(h.db_epoch + h.mimp_own * 100 + h.mimp_peer * 10000, 90807);
     const auto c = round_trip(frame::Config{"t", {{"proposals", {1, 2, 3}}, {"selectors", {}}}});

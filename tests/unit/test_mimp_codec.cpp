@@ -74,7 +74,7 @@ void assert_hex(ByteView got, const char *want)
 
 void header_and_group(void **)
 {
-    // 01        version 1
+    // 02        version 2
     // 0c        header length 12 words
     // 0074      length 116 = 48 header + 36 group + 32 MAC
     // 00000001  flags: request
@@ -90,7 +90,7 @@ void header_and_group(void **)
     // 0000000000000031  generation
     // 4142434445464748  hand-over
     assert_hex(body_of(sample()),
-               "01 0c 0074 00000001 0102030405060708 0000000000000009 1112131415161718 0000000000000a0b 2122232425262728"
+               "02 0c 0074 00000001 0102030405060708 0000000000000009 1112131415161718 0000000000000a0b 2122232425262728"
                "0001 0024 00000001 00000002 c8 04 0003 0027 01 00 0000000000000031 4142434445464748");
 }
 
@@ -103,7 +103,7 @@ void answer_and_restart(void **)
     p.restart_hold_ms = 30000;
     // flags: answer; 0002 0008 restart block, 00007530 = 30000 ms; length 48 + 8 + 32 = 88 = 0x58
     assert_hex(body_of(p),
-               "01 0c 0058 00000002 0102030405060708 0000000000000009 1112131415161718 0000000000000a0b 2122232425262728"
+               "02 0c 0058 00000002 0102030405060708 0000000000000009 1112131415161718 0000000000000a0b 2122232425262728"
                "0002 0008 00007530");
 }
 
@@ -182,6 +182,22 @@ void each_bit_flipped(void **)
     }
 }
 
+void versions_of_mcs(void **)
+{
+    Packet p = sample();
+    p.groups.clear();
+    p.mcs = 2;
+    p.mcs_oldest = 1;
+    // 0003 0008 versions block, MCS 2, not before 1; length 88
+    const Bytes b = body_of(p);
+    assert_hex(ByteView(b).subspan(kHeaderSize), "0003 0008 0002 0001");
+    const auto got = decode(signed_with_sum(b), kSum);
+    assert_true(got && got->mcs == 2 && got->mcs_oldest == 1);
+    Bytes cut(b.begin(), b.end() - 2);
+    cut[kHeaderSize + 3] = 6;
+    assert_true(decode(signed_with_sum(cut), kSum).error() == DecodeError::BadLength);
+}
+
 // A later version: longer header, longer group block, blocks of other types.
 void unknown_fields_are_skipped_by_length(void **)
 {
@@ -254,7 +270,7 @@ int main()
         cmocka_unit_test(round_trip),
         cmocka_unit_test(truncated_at_each_length),
         cmocka_unit_test(each_bit_flipped),
-        cmocka_unit_test(unknown_fields_are_skipped_by_length),
+        cmocka_unit_test(versions_of_mcs), cmocka_unit_test(unknown_fields_are_skipped_by_length),
         cmocka_unit_test(bad_fields),
         cmocka_unit_test(largest_packet),
     };

@@ -478,7 +478,7 @@ void forged_packet(void **)
     const int to = 1 - tap.packets.back().first;
     for (std::size_t i = 0; i < good.size(); ++i) {
         Bytes bad = good;
-        bad[i] ^= 1;
+        bad[i] ^= i ? 1 : bad[0];   // version 0
         w.feed(to, PacketIn{bad, w.node[1 - to].config.own});
     }
     const auto c = w.counters(to);
@@ -658,6 +658,9 @@ void clock_skew_is_measured(void **)
     assert_in_range(*s.clock_skew_ns, 4'998'000'000, 5'002'000'000);
     assert_int_equal(s.rtt.count(), 2'000'000);
     assert_int_equal(s.session_id, w.node[1].session->snapshot().session_id);
+    assert_int_equal(s.peer_version, kProtocol.mimp);
+    const bool said = kProtocol.mimp > 1;
+    assert_true(s.peer_mcs == (said ? kProtocol.mcs : 0) && s.peer_mcs_oldest == (said ? kProtocol.mcs_oldest : 0));
 }
 
 void a_bad_configuration_is_refused(void **)

@@ -14,7 +14,7 @@ enum Id : std::uint16_t {
     kInfo, kData, kInboundAge, kProtocolId, kAppVersion, kEpoch, kMimpOwn, kMimpPeer, kItem, kDigest,       // 21..30
     kWhy, kReason, kTaken, kLast, kFirst, kSas, kHandover, kLocalDeleted, kAlarmed, kInstalled,             // 31..40
     kInstalling, kAwaitConf, kFailed, kState, kActing, kMastership, kClock, kEcho, kWantReply, kFlags,      // 41..50
-    kPending, kChildren,
+    kPending, kChildren, kProtocolOldest,
     kFieldCount
 };
 constexpr std::size_t kMaxExtra = 4096;
@@ -101,8 +101,9 @@ private:
 
 void write_sas(FrameWriter &w, const std::vector<SaSeq> &sas)
 {
-    auto out = w.space(kSas, 2 + sas.size() * kSeqSize);
-    put_be(out.subspan(0, 2), kSeqSize);
+    const std::size_t size = kProtocol.newer ? kSeqSize + 4 : kProtocol.mcs > 1 ? kSeqSize : kSeqMinSize;
+    auto out = w.space(kSas, 2 + sas.size() * size);
+    put_be(out.subspan(0, 2), size);
     out = out.subspan(2);
     for (const auto &s : sas) {
         std::memcpy(out.data(), &s.sa.spi, 4);  // in network order already
@@ -113,9 +114,11 @@ void write_sas(FrameWriter &w, const std::vector<SaSeq> &sas)
         put_be(out.subspan(24, 8), s.sa.oseq);
         put_be(out.subspan(32, 8), s.sa.seq);
         put_be(out.subspan(40, 8), s.sa.packets);
-        put_be(out.subspan(48, 4), s.jump);
-        put_be(out.subspan(52, 4), s.sa.mark);
-        out = out.subspan(kSeqSize);
+        if (size >= kSeqSize) {
+            put_be(out.subspan(48, 4), s.jump);
+            put_be(out.subspan(52, 4), s.sa.mark);
+        }
+        out = out.subspan(size);
     }
 }
 
@@ -323,7 +326,7 @@ Expected<Frame> read(Type type, Bag &bag)
 {
     switch (type) {
     case Type::Hello:
-        return Hello{static_cast<std::uint16_t>(bag.need(kProtocolId)), bag.get(kAppVersion).text(64), bag.need(kEpoch), bag.number(kMimpOwn),
+        return Hello{static_cast<std::uint16_t>(bag.need(kProtocolId)), static_cast<std::uint16_t>(bag.number(kProtocolOldest)), bag.get(kAppVersion).text(64), bag.need(kEpoch), bag.number(kMimpOwn),
                      bag.number(kMimpPeer)};
     case Type::Config: return read_config(bag);
     case Type::Offer: return Offer{bag.tag(), bag.need(kGeneration), bag.need(kSerial), bag.number(kChange), bag.number(kEntries)};
@@ -383,6 +386,8 @@ void encode(SecretBuffer &out, const Hello &f)
 {
     FrameWriter w(out, raw(Type::Hello));
     w.u16(kProtocolId, f.protocol);
+    if (f.protocol > 1)
+        w.u16(kProtocolOldest, f.protocol_oldest);
     w.text(kAppVersion, f.app_version);
     w.u64(kEpoch, f.db_epoch);
     w.u64(kMimpOwn, f.mimp_own);

@@ -13,7 +13,6 @@
 
 namespace mcipsec::mcs::frame {
 
-constexpr std::uint16_t kProtocol = 1;     // major; another one is a mismatch
 constexpr std::size_t kMaxSeqPerFrame = 1024;
 constexpr std::size_t kSeqSize = 56;       // one SaSeq on the wire
 constexpr std::size_t kMaxReasons = 32;
@@ -25,7 +24,8 @@ enum class Type : std::uint8_t {
 
 // First frame each way.
 struct Hello {
-    std::uint16_t protocol = kProtocol;
+    std::uint16_t protocol = 0;
+    std::uint16_t protocol_oldest = 0;          // 0: not said
     std::string app_version;
     std::uint64_t db_epoch = 0;
     std::uint64_t mimp_own = 0, mimp_peer = 0;  // session ids as the sender knows them

@@ -407,7 +407,7 @@ void Session::Impl::on(ev::ChannelUp &e)
     audit_at = now + config.audit_interval;
     if (!admin_up)
         return close(0, "sync is shut down");
-    frame::encode(tx, frame::Hello{frame::kProtocol, config.app_version, config.db_epoch, mimp_local, mimp_remote});
+    frame::encode(tx, frame::Hello{config.protocol, config.protocol_oldest, config.app_version, config.db_epoch, mimp_local, mimp_remote});
     n.frames_out++;
 }
 
@@ -533,8 +533,12 @@ void Session::Impl::on(frame::Hello &f)
         log(act::Severity::Alarm, "", "version-mismatch", why);
         close(flag, std::move(why));
     };
-    if (f.protocol != frame::kProtocol)
-        return refuse_version(kMcsVersionMismatch, "peer speaks MCS protocol " + std::to_string(f.protocol) + ", this node " + std::to_string(frame::kProtocol));
+    const auto versions = [](std::uint16_t oldest, std::uint16_t newest) {
+        return oldest && oldest != newest ? std::to_string(oldest) + " to " + std::to_string(newest) : std::to_string(newest);
+    };
+    if (!mcs_works(f.protocol, f.protocol_oldest, config.protocol, config.protocol_oldest))
+        return refuse_version(kMcsVersionMismatch, "peer speaks MCS protocol " + versions(f.protocol_oldest, f.protocol) + ", this node " +
+                                                       versions(config.protocol_oldest, config.protocol));
     if (major_of(f.app_version) != major_of(config.app_version))
         return refuse_version(kAppVersionMismatch, "peer's record format is " + f.app_version + ", this node's " + config.app_version);
     if ((mimp_remote && f.mimp_own != mimp_remote) || (mimp_local && f.mimp_peer != mimp_local))
@@ -545,6 +549,8 @@ void Session::Impl::on(frame::Hello &f)
     peer = f;
     sticky_flags = 0;
     peer_admin_down = false;
+    if (kProtocol.newer)
+        FrameWriter(tx, kNewerFrame);
     frame::encode(tx, frame::Keepalive{static_cast<std::uint64_t>(now.time_since_epoch().count()), 0, true});
     n.frames_out++;
     for (const auto &[tag, g] : groups) {

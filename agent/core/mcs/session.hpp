@@ -23,11 +23,13 @@
 #include <memory>
 
 #include "core/mcs/events.hpp"
+#include "core/protocol.hpp"
 
 namespace mcipsec::mcs {
 
 struct Config {
     std::uint64_t db_epoch = 0;              // random, not 0: of this process
+    std::uint16_t protocol = kProtocol.mcs, protocol_oldest = kProtocol.mcs_oldest;
     std::string app_version = "1";           // shown; "major.minor", major must match the peer's
     std::size_t window_entries = 512;        // unacknowledged entries in flight
     std::size_t window_bytes = 1024 * 1024;  // ... and their bytes

@@ -134,6 +134,8 @@ void FrameWriter::finish()
 {
     if (done_)
         return;
+    if (kProtocol.newer)
+        u32(kNewerField, kNewerField);
     done_ = true;
     auto f = out_.mut().subspan(start_);
     put_be(f.subspan(0, 4), f.size() - 4);

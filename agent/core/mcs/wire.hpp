@@ -9,6 +9,7 @@
 
 #include <optional>
 
+#include "core/protocol.hpp"
 #include "core/secret.hpp"
 
 namespace mcipsec::mcs {
@@ -17,6 +18,8 @@ constexpr std::size_t kFrameHeader = 12;        // length, version, type, flags,
 constexpr std::size_t kFieldHeader = 6;         // id, length
 constexpr std::size_t kMaxFrame = 128 * 1024;   // whole frame
 constexpr std::uint8_t kFrameVersion = 1;
+constexpr std::uint16_t kNewerField = 0x7ffe;   // what kProtocol.newer adds to every frame
+constexpr std::uint8_t kNewerFrame = 0xfe;      // ... and sends after HELLO
 
 // A growing queue of bytes; grows by doubling, wipes what it leaves.
 class SecretBuffer {

@@ -12,8 +12,9 @@ enum HeaderFlag : std::uint32_t { kRequest = 1u << 0, kAnswer = 1u << 1 };
 enum GroupFlag : std::uint16_t {
     kOperUp = 1u << 0, kActing = 1u << 1, kNominal = 1u << 2, kShutdown = 1u << 3, kPrepared = 1u << 4, kReached = 1u << 5,
 };
-enum BlockType : std::uint16_t { kGroupBlock = 1, kRestartBlock = 2 };
+enum BlockType : std::uint16_t { kGroupBlock = 1, kRestartBlock = 2, kVersionsBlock = 3, kNewerBlock = 0x7ffe };
 constexpr std::size_t kBlockHeader = 4;
+constexpr std::uint32_t kNewer = 0x6e657765;    // what kProtocol.newer appends, everywhere it can be appended
 
 template <typename T>
 void put(Bytes &out, T value)
@@ -34,7 +35,7 @@ T get(ByteView in, std::size_t at)
 void put_group(Bytes &out, const GroupAdvert &g)
 {
     put<std::uint16_t>(out, kGroupBlock);
-    put<std::uint16_t>(out, kGroupBlockSize);
+    put<std::uint16_t>(out, kGroupBlockSize + (kProtocol.newer ? sizeof(kNewer) : 0));
     put<std::uint32_t>(out, g.id);
     put<std::uint32_t>(out, g.peer_group);
     put<std::uint8_t>(out, g.priority);
@@ -47,6 +48,8 @@ void put_group(Bytes &out, const GroupAdvert &g)
     put<std::uint8_t>(out, 0);
     put<std::uint64_t>(out, g.generation);
     put<std::uint64_t>(out, g.handover);
+    if (kProtocol.newer)
+        put(out, kNewer);
 }
 
 // False: a value that no version sends.
@@ -119,18 +122,24 @@ std::string_view to_string(DecodeError e)
 
 Bytes encode(const Packet &p, const Authenticator &auth)
 {
-    const std::size_t size = kHeaderSize + p.groups.size() * kGroupBlockSize + (p.restart_hold_ms ? kBlockHeader + 4 : 0) + kMacSize;
+    const std::size_t header = kHeaderSize + (kProtocol.newer ? sizeof(kNewer) : 0);
     Bytes out;
-    out.reserve(size);
+    out.reserve(header + p.groups.size() * (kGroupBlockSize + sizeof(kNewer)) + 3 * (kBlockHeader + 4) + kMacSize);
     put<std::uint8_t>(out, p.version);
-    put<std::uint8_t>(out, kHeaderSize / 4);
-    put<std::uint16_t>(out, static_cast<std::uint16_t>(size));
+    put<std::uint8_t>(out, static_cast<std::uint8_t>(header / 4));
+    put<std::uint16_t>(out, 0);     // the length, when it is known
     put<std::uint32_t>(out, (p.request ? kRequest : 0u) | (p.answer ? kAnswer : 0u));
     put<std::uint64_t>(out, p.epoch);
     put<std::uint64_t>(out, p.sequence);
     put<std::uint64_t>(out, p.echo_epoch);
     put<std::uint64_t>(out, p.echo_sequence);
     put<std::uint64_t>(out, p.clock);
+    if (kProtocol.newer) {
+        put(out, kNewer);
+        put<std::uint16_t>(out, kNewerBlock);
+        put<std::uint16_t>(out, kBlockHeader + sizeof(kNewer));
+        put(out, kNewer);
+    }
     for (const auto &g : p.groups)
         put_group(out, g);
     if (p.restart_hold_ms) {
@@ -138,6 +147,15 @@ Bytes encode(const Packet &p, const Authenticator &auth)
         put<std::uint16_t>(out, kBlockHeader + 4);
         put<std::uint32_t>(out, *p.restart_hold_ms);
     }
+    if (p.mcs) {
+        put<std::uint16_t>(out, kVersionsBlock);
+        put<std::uint16_t>(out, kBlockHeader + 4);
+        put<std::uint16_t>(out, p.mcs);
+        put<std::uint16_t>(out, p.mcs_oldest);
+    }
+    const std::size_t size = out.size() + kMacSize;
+    out[2] = static_cast<std::uint8_t>(size >> 8);
+    out[3] = static_cast<std::uint8_t>(size);
     const Digest mac = auth.sign(out);
     out.insert(out.end(), mac.begin(), mac.end());
     return out;
@@ -193,6 +211,11 @@ tl::expected<Packet, DecodeError> decode(ByteView bytes, const Authenticator &au
             if (size < kBlockHeader + 4)
                 return tl::unexpected(DecodeError::BadLength);
             p.restart_hold_ms = get<std::uint32_t>(block, kBlockHeader);
+        } else if (type == kVersionsBlock) {
+            if (size < kBlockHeader + 4)
+                return tl::unexpected(DecodeError::BadLength);
+            p.mcs = get<std::uint16_t>(block, kBlockHeader);
+            p.mcs_oldest = get<std::uint16_t>(block, kBlockHeader + 2);
         }
     }
     auto ids = std::vector<GroupId>();

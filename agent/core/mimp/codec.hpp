@@ -11,11 +11,11 @@
 #include <optional>
 
 #include "core/crypto.hpp"
+#include "core/protocol.hpp"
 #include "core/types.hpp"
 
 namespace mcipsec::mimp {
 
-constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kHeaderSize = 48;
 constexpr std::size_t kGroupBlockSize = 36;     // with its 4 bytes of type and length
 constexpr std::size_t kMacSize = 32;
@@ -53,7 +53,7 @@ struct GroupAdvert {
 };
 
 struct Packet {
-    std::uint8_t version = kVersion;
+    std::uint8_t version = kProtocol.mimp;
     bool request = false;           // answer at once
     bool answer = false;            // sent at once because a request came
     std::uint64_t epoch = 0;        // sender's, random at its start, never 0
@@ -62,6 +62,7 @@ struct Packet {
     std::uint64_t echo_sequence = 0;// highest sequence heard of it
     std::uint64_t clock = 0;        // sender's wall clock, ns since 1970; 0 unknown
     std::optional<std::uint32_t> restart_hold_ms;   // planned restart: count me as reached so long
+    std::uint16_t mcs = 0, mcs_oldest = 0;          // MCS versions of the sender, 0: not said, as by version 1
     std::vector<GroupAdvert> groups;
 };
 

@@ -95,6 +95,12 @@ void Session::establish(const Packet &p, Time received, Time now, Actions &out)
             handover_clear(g, Refusal::PeerRestarted, out);
         g.peer_known = false;
     }
+    peer_version_ = p.version;
+    peer_mcs_ = p.mcs;
+    peer_mcs_oldest_ = p.mcs_oldest;
+    if (p.version != kProtocol.mimp)
+        out.push_back(LogEntry{LogLevel::Notice, 0, "the peer speaks MIMP version " + std::to_string(p.version) + ", this node " +
+                                                        std::to_string(kProtocol.mimp) + ": what both know is used"});
     out.push_back(PeerSession{});
     if (replaced)
         out.push_back(PeerRestarted{});
@@ -190,6 +196,10 @@ void Session::send(Time now, bool request, bool answer, std::uint64_t echo_epoch
     p.sequence = ++sequence_;
     p.echo_epoch = echo_epoch;
     p.echo_sequence = echo_epoch ? echo_sequence : 0;
+    if (kProtocol.mimp > 1) {
+        p.mcs = kProtocol.mcs;
+        p.mcs_oldest = kProtocol.mcs_oldest;
+    }
     if (wall_offset_)
         p.clock = static_cast<std::uint64_t>(now.time_since_epoch().count() + wall_offset_);
     if (restart_until_ > now)

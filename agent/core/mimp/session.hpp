@@ -225,6 +225,8 @@ struct Snapshot {
     Time last_update{};                     // last packet of the live session
     std::optional<std::int64_t> clock_skew_ns;  // peer's wall clock minus ours, from answers; half the RTT is its error
     Duration rtt{};
+    std::uint8_t peer_version = 0;          // of MIMP, 0: not heard of
+    std::uint16_t peer_mcs = 0, peer_mcs_oldest = 0;    // MCS versions that it speaks, 0: not said
     std::optional<Time> peer_restarting_until;
     Counters counters;
     std::vector<GroupView> groups;          // ordered by id
@@ -384,6 +386,8 @@ private:
     bool force_send_ = false;
 
     std::uint64_t live_epoch_ = 0;          // 0: no session
+    std::uint16_t peer_mcs_ = 0, peer_mcs_oldest_ = 0;
+    std::uint8_t peer_version_ = 0;
     std::uint64_t live_sequence_ = 0;       // highest heard
     std::uint64_t live_floor_ = 0;          // our sequence when it began: a challenge lies above
     std::uint64_t echo_ = 0;                // highest of ours that it echoed

@@ -49,6 +49,9 @@ Snapshot Session::snapshot() const
     s.last_update = last_rx_;
     s.clock_skew_ns = skew_;
     s.rtt = rtt_;
+    s.peer_version = peer_version_;
+    s.peer_mcs = peer_mcs_;
+    s.peer_mcs_oldest = peer_mcs_oldest_;
     if (peer_hold_until_ > last_step_)
         s.peer_restarting_until = peer_hold_until_;
     s.counters = counters_;
