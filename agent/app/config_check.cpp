@@ -188,11 +188,6 @@ private:
         const auto &mc = c_.multi_chassis;
         if (mc.mimp_port == mc.bfd_port)
             error("redundancy.multi-chassis.mimp-port", fmt::format("mimp-port and bfd-port are both {}, allowed are two ports", mc.mimp_port));
-        // Every peer has MIMP and BFD sockets of its own, on one address and port.
-        std::map<IpAddress, IpAddress> by_source;
-        for (const auto &[address, p] : mc.peer)
-            if (const auto [it, fresh] = by_source.emplace(p.source_address, address); !fresh && !p.source_address.empty())
-                error(peer_path(p) + ".source-address", fmt::format("source-address {} is that of peer {}, too, allowed is one peer a source-address", p.source_address.str(), it->second.str()));
     }
 
     void check_peer(const PeerConfig &p)

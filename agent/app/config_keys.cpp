@@ -111,7 +111,7 @@ const Key<MultiChassisConfig> kMultiChassis[] = {
 const Key<PeerConfig> kPeerKeys[] = {
     {"name", &PeerConfig::name, 0, 32, kNone, kAny, kNow, "(Not Specified)", "Name of the peer in tables."},
     {"description", &PeerConfig::description, 0, 80, kNone, kAny, kNow, "(Not Specified)", "Description in tables."},
-    {"source-address", &PeerConfig::source_address, 0, 0, kNone, kAny, kRestart, "the system address", "Own address toward this peer. It is the last tie-breaker of the election."},
+    {"source-address", &PeerConfig::source_address, 0, 0, kNone, kAny, kRestart, "the system address", "Own address toward this peer; several peers may have the same. It is the last tie-breaker of the election."},
     {"authentication-key-file", &PeerConfig::authentication_key_file, 1, 200, kNone, kPath, kRestart, nullptr, "Key that both chassis share, made by \"mcipsec genkey\". The file must belong to root or to the agent's user and have mode 0600 or 0400.", true},
     {"shutdown", &PeerConfig::shutdown, 0, 0, kNone, kAny, kNow, nullptr, "Administrative state of the peer."},
 };

@@ -333,6 +333,7 @@ Expected<void> Engine::start_sync(const PeerConfig &peer)
         sp.config = peer.sync;
         sp.config.shutdown = sp.config.shutdown || peer.shutdown;
         sp.detection = detection_time(peer.mc_ipsec);
+        sp.listeners = listeners_;
         p.sync = std::make_unique<SyncControl>(loop_, log_, *charon_, *kernel_, std::move(sp), db_epoch_);
         if (auto done = wire_sync(*p.sync); !done)
             return done;
@@ -359,7 +360,7 @@ Expected<void> Engine::start_mimp(const PeerConfig &peer)
     for (const auto &[id, g] : groups_)
         if (g.peer == peer.address)
             lease = lease_of(config_, id);
-    auto mimp = std::make_unique<PeerControl>(loop_, log_, *kernel_, cookie_, lease, peer, config_.multi_chassis);
+    auto mimp = std::make_unique<PeerControl>(loop_, log_, sockets_, *kernel_, cookie_, lease, peer, config_.multi_chassis);
     auto &cb = mimp->callbacks;
     cb.set_state = [this](const mimp::SetState &s) { set_state(s); };
     cb.prepare_standby = [this](const mimp::HandoverPrepareStandby &h) {

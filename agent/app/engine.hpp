@@ -195,6 +195,8 @@ private:
     std::unique_ptr<ConfigWatch> config_watch_;
     std::unique_ptr<MetricsFile> metrics_;
     std::unique_ptr<io::ControlServer> control_;
+    io::UdpShare sockets_{loop_};                   // of peers that share a source-address
+    std::shared_ptr<io::TcpListeners> listeners_ = std::make_shared<io::TcpListeners>(loop_);
     std::map<IpAddress, Peer> peers_;
     std::unique_ptr<SyncControl> local_;        // groups without sync
     std::map<GroupId, Group> groups_;
@@ -203,7 +205,7 @@ private:
     bool plan_armed_ = false;
     bool plan_failed_ = false;      // told once, tried again
     std::map<std::string, std::uint64_t> xfrm_stat_;
-    Time xfrm_stat_at_{};
+    Time xfrm_stat_at_{}, rp_filter_at_{};
     bool first_boot_ = true, peers_begun_ = false;
     bool stopping_ = false;
     std::optional<RestartState> resumed_;                   // what the process before left, until its hold ends

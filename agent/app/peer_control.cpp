@@ -34,9 +34,9 @@ bfd::Config bfd_config(const BfdConfig &c)
     return out;
 }
 
-PeerControl::PeerControl(io::EventLoop &loop, io::Log &log, io::McipsecNl &kernel, const io::Cookie &cookie, std::uint32_t lease_id,
+PeerControl::PeerControl(io::EventLoop &loop, io::Log &log, io::UdpShare &sockets, io::McipsecNl &kernel, const io::Cookie &cookie, std::uint32_t lease_id,
                          const PeerConfig &peer, const MultiChassisConfig &common)
-    : loop_(loop), log_(log), kernel_(kernel), cookie_(cookie), lease_id_(lease_id), peer_(peer), common_(common),
+    : loop_(loop), log_(log), sockets_(sockets), kernel_(kernel), cookie_(cookie), lease_id_(lease_id), peer_(peer), common_(common),
       name_(peer_name(peer))
 {
 }
@@ -60,7 +60,7 @@ Expected<void> PeerControl::open(DerivedKeys &keys)
     udp.port = common_.mimp_port;
     udp.options.dscp = static_cast<std::uint8_t>(common_.dscp);
     udp.options.reuse_address = true;
-    auto socket = io::UdpSocket::open(loop_, udp, [this](const io::Datagram &d) { received(d); });
+    auto socket = sockets_.attach(udp, peer_.address, [this](const io::Datagram &d) { received(d); });
     if (!socket)
         return tl::unexpected(socket.error());
     mimp_socket_ = std::move(*socket);
@@ -84,7 +84,7 @@ Expected<void> PeerControl::start_bfd()
     udp.options.dscp = static_cast<std::uint8_t>(common_.dscp);
     udp.options.reuse_address = true;
     udp.priority = io::Priority::Urgent;
-    auto rx = io::UdpSocket::open(loop_, udp, [this](const io::Datagram &d) { bfd_received(d); });
+    auto rx = sockets_.attach(udp, peer_.address, [this](const io::Datagram &d) { bfd_received(d); });
     if (!rx)
         return tl::unexpected(rx.error());
     bfd_rx_ = std::move(*rx);
@@ -146,7 +146,7 @@ void PeerControl::run(const mimp::Action &action)
     if (const auto *a = std::get_if<mimp::SendPacket>(&action)) {
         if (keeper_ && !bfd_up_)
             renew_lease();
-        (void)mimp_socket_->send(peer_.address, common_.mimp_port, a->bytes);   // counted by the socket
+        (void)mimp_socket_->send(common_.mimp_port, a->bytes);   // counted by the socket
     } else if (const auto *a = std::get_if<mimp::RenewLease>(&action)) {
         set_lease(a->expiry);
     } else if (const auto *a = std::get_if<mimp::SetState>(&action)) {

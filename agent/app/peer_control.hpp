@@ -20,6 +20,7 @@
 #include "io/log.hpp"
 #include "io/mcipsec_nl.hpp"
 #include "io/udp.hpp"
+#include "io/udp_share.hpp"
 
 namespace mcipsec::app {
 
@@ -40,7 +41,8 @@ public:
         std::function<void()> restart_denied;
     };
 
-    PeerControl(io::EventLoop &loop, io::Log &log, io::McipsecNl &kernel, const io::Cookie &cookie, std::uint32_t lease_id,
+    // sockets: of all peers, which may share a source-address.
+    PeerControl(io::EventLoop &loop, io::Log &log, io::UdpShare &sockets, io::McipsecNl &kernel, const io::Cookie &cookie, std::uint32_t lease_id,
                 const PeerConfig &peer, const MultiChassisConfig &common);
 
     Callbacks callbacks;
@@ -83,6 +85,7 @@ private:
 
     io::EventLoop &loop_;
     io::Log &log_;
+    io::UdpShare &sockets_;
     io::McipsecNl &kernel_;
     io::Cookie cookie_;
     std::uint32_t lease_id_;
@@ -96,7 +99,8 @@ private:
     bool bfd_up_ = false;
     bool held_ = false;
     Duration transmit_interval_{}, remote_detection_{};     // as BFD agreed last
-    std::unique_ptr<io::UdpSocket> mimp_socket_, bfd_rx_, bfd_tx_;
+    std::unique_ptr<io::UdpShare::Port> mimp_socket_, bfd_rx_;
+    std::unique_ptr<io::UdpSocket> bfd_tx_;
     io::EventSource timer_, bfd_timer_;
     bool stepping_ = false;
     std::vector<mimp::Event> queued_;

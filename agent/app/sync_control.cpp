@@ -82,6 +82,7 @@ Expected<void> SyncControl::start()
     c.psk = peer_.psk.clone();
     c.options.dscp = peer_.dscp;
     c.user_timeout = peer_.config.user_timeout;
+    c.listeners = peer_.listeners;
     io::TlsCallbacks cb;
     cb.on_up = [this] { channel_up(); };
     cb.on_down = [this](io::TlsDown reason, const std::string &detail) { channel_down(reason, detail); };

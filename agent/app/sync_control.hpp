@@ -32,6 +32,7 @@ struct SyncPeer {
     std::uint8_t dscp = io::kDscpCs6;
     SyncConfig config;
     Duration detection = 3s;            // for the margins
+    std::shared_ptr<io::TcpListeners> listeners;    // shared by the peers of one source-address
 };
 
 class SyncControl {

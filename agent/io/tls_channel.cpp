@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::size_t kRecord = 16384;      // TLS plaintext limit
 constexpr unsigned kReadsPerWakeup = 16;
-constexpr int kBacklog = 8;
 constexpr std::size_t kIdentityMax = 128;
 
 struct Block {
@@ -402,33 +401,28 @@ Expected<void> TlsChannel::open()
     const int family = address_family(config_.local);
     if (config_.role == TlsRole::Server ? static_cast<bool>(listener_) : live_ || !pending_.empty())
         return fail(-EALREADY, "tls: already open");
+    if (config_.role == TlsRole::Server) {
+        if (!config_.listeners)
+            config_.listeners = std::make_shared<TcpListeners>(loop_);
+        auto listener = config_.listeners->listen(config_.local, config_.port, config_.options, config_.peer,
+                                                  [this](UniqueFd fd, const IpAddress &from) { accepted(std::move(fd), from); });
+        if (!listener)
+            return tl::unexpected(listener.error());
+        listener_ = std::move(*listener);
+        port_ = listener_->port();
+        return {};
+    }
+
     UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd)
         return fail_errno(errno, "tls: socket");
-    SocketOptions options = config_.options;
-    options.reuse_address = config_.role == TlsRole::Server;
-    if (auto r = apply_options(fd.get(), family, options); !r)
+    if (auto r = apply_options(fd.get(), family, config_.options); !r)
         return r;
     if (auto r = tcp_options(fd.get(), config_.user_timeout); !r)
         return r;
-    const auto local = to_sockaddr(config_.local, config_.role == TlsRole::Server ? config_.port : 0);
+    const auto local = to_sockaddr(config_.local, 0);
     if (::bind(fd.get(), local.get(), local.length) < 0)
         return fail_errno(errno, "tls: bind to " + config_.local.str());
-
-    if (config_.role == TlsRole::Server) {
-        sockaddr_storage bound{};
-        socklen_t length = sizeof(bound);
-        if (::listen(fd.get(), kBacklog) < 0 || ::getsockname(fd.get(), reinterpret_cast<sockaddr *>(&bound), &length) < 0)
-            return fail_errno(errno, "tls: listen on " + config_.local.str());
-        from_sockaddr(bound, &port_);
-        auto source = loop_.add_fd(fd.get(), EPOLLIN, [this](std::uint32_t) { accept(); });
-        if (!source)
-            return tl::unexpected(source.error());
-        listener_ = std::move(fd);
-        listen_source_ = std::move(*source);
-        return rest_.init(loop_, listen_source_);
-    }
-
     const auto peer = to_sockaddr(config_.peer, config_.port);
     const int failed = ::connect(fd.get(), peer.get(), peer.length) < 0 && errno != EINPROGRESS ? errno : 0;
     auto c = std::make_shared<Connection>();
@@ -448,31 +442,24 @@ Expected<void> TlsChannel::open()
     return {};
 }
 
-void TlsChannel::accept()
+void TlsChannel::accepted(UniqueFd fd, const IpAddress &from)
 {
-    for (std::size_t i = 0; i < kPendingMax; ++i) {
-        sockaddr_storage from{};
-        socklen_t length = sizeof(from);
-        UniqueFd fd(::accept4(listener_.get(), reinterpret_cast<sockaddr *>(&from), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
-        if (!fd)
-            return rest_.failed(errno);
-        if (from_sockaddr(from) != config_.peer) {
-            ++stats_.strangers;
-            continue;
-        }
-        auto c = std::make_shared<Connection>();
-        c->owner = this;
-        c->fd = std::move(fd);
-        ++stats_.connects;
-        if (!apply_options(c->fd.get(), address_family(config_.local), config_.options) || !tcp_options(c->fd.get(), config_.user_timeout) ||
-            !c->start(true, Connection::Phase::Handshaking)) {
-            ++stats_.handshake_failures;
-            continue;
-        }
-        if (pending_.size() >= kPendingMax)
-            fail_connection(pending_.front().get(), TlsDown::HandshakeFailed, "too many handshakes at once");
-        pending_.push_back(std::move(c));
+    if (from != config_.peer) {
+        ++stats_.strangers;
+        return;
     }
+    auto c = std::make_shared<Connection>();
+    c->owner = this;
+    c->fd = std::move(fd);
+    ++stats_.connects;
+    if (!apply_options(c->fd.get(), address_family(config_.local), config_.options) || !tcp_options(c->fd.get(), config_.user_timeout) ||
+        !c->start(true, Connection::Phase::Handshaking)) {
+        ++stats_.handshake_failures;
+        return;
+    }
+    if (pending_.size() >= kPendingMax)
+        fail_connection(pending_.front().get(), TlsDown::HandshakeFailed, "too many handshakes at once");
+    pending_.push_back(std::move(c));
 }
 
 std::shared_ptr<TlsChannel::Connection> TlsChannel::extract(Connection *c)
@@ -558,7 +545,6 @@ void TlsChannel::close()
 void TlsChannel::end()
 {
     drop();
-    listen_source_.reset();
     listener_.reset();
     port_ = 0;
 }

@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "core/secret.hpp"
-#include "io/accept_rest.hpp"
 #include "io/address.hpp"
 #include "io/event_loop.hpp"
+#include "io/tcp_listeners.hpp"
 #include "io/unique_fd.hpp"
 
 struct ssl_ctx_st;
@@ -41,6 +41,7 @@ struct TlsConfig {
     Duration user_timeout = 5s;         // TCP_USER_TIMEOUT, also the limit of connect and handshake
     std::size_t output_limit = 4u << 20;
     std::size_t output_low = 1u << 20;  // on_writable fires when it falls below this again
+    std::shared_ptr<TcpListeners> listeners;    // of all channels with this local address; none: its own
 };
 
 enum class TlsDown {
@@ -99,7 +100,7 @@ private:
     friend struct Connection;
     TlsChannel(EventLoop &loop, TlsConfig config, TlsCallbacks callbacks);
     Expected<void> init();
-    void accept();
+    void accepted(UniqueFd fd, const IpAddress &from);
     void end();
     void promote(Connection *c);                    // handshake done
     void fail_connection(Connection *c, TlsDown reason, const std::string &detail);
@@ -110,9 +111,7 @@ private:
     TlsConfig config_;
     std::shared_ptr<const TlsCallbacks> callbacks_;     // held by each call: it may destroy the channel
     ssl_ctx_st *ctx_ = nullptr;
-    UniqueFd listener_;
-    EventSource listen_source_;
-    AcceptRest rest_;
+    std::unique_ptr<TcpListeners::Listener> listener_;
     std::uint16_t port_ = 0;
     std::vector<std::shared_ptr<Connection>> pending_;  // handshaking, at most kPendingMax
     std::shared_ptr<Connection> live_;

@@ -113,7 +113,8 @@ void test_references(void **)
     refused(with(kSegw1, "[\"10.10.20.1\"]", "[\"192.0.2.2\"]"), "local-gateway-address", "local-gateway-address 192.0.2.2 is an address of one chassis alone");
     refused(with(kSegw1, "[\"192.168.255.2\"]", "[\"10.10.20.1\"]"), "local-gateway-address", "local-gateway-address 10.10.20.1 is a redundant-next-hop, too");
     refused(kSegw1 + "[redundancy.multi-chassis]\nmimp-port = 4784\n", "mimp-port = 4784", "mimp-port and bfd-port are both 4784");
-    refused(kSegw1 + "[redundancy.multi-chassis.peer.\"192.0.2.9\"]\nauthentication-key-file = \"/k\"\n", "peer.\"192.0.2.9\"]", "source-address 192.0.2.1 is that of peer 192.0.2.2, too");
+    // Peers may share a source-address.
+    good(kSegw1 + "[redundancy.multi-chassis.peer.\"192.0.2.9\"]\nauthentication-key-file = \"/k\"\n");
     warned(kSegw1 + "[isa.mda.\"9/9\"]\n", "[isa.mda.\"9/9\"]", "mda \"9/9\" is a member of no tunnel-group");
     warned(with(kSegw1, "priority = 50", "priority = 200"), "base-priority", "base-priority 200 is not above the explicit priority 200");
 }

@@ -98,6 +98,52 @@ void bytes_travel_both_ways_in_order(void **)
     assert_int_equal(p.server.channel->stats().rx_bytes, up.size());
 }
 
+// Two servers on one address and port, told apart by who connects.
+void servers_share_an_address(void **)
+{
+    auto loop = take(EventLoop::create());
+    const auto listeners = std::make_shared<TcpListeners>(*loop);
+    End probe, one, two, client_one, client_two, stranger;
+    probe.make(*loop, config(TlsRole::Server, 0));
+    check(probe.channel->open());
+    const auto port = probe.channel->port();
+    probe.channel.reset();
+    const auto server = [&](End &end, const char *peer, std::uint8_t fill) {
+        TlsConfig c = config(TlsRole::Server, port, fill);
+        c.peer = ip(peer);
+        c.listeners = listeners;
+        end.make(*loop, std::move(c));
+        check(end.channel->open());
+    };
+    const auto client = [&](End &end, const char *local, std::uint8_t fill) {
+        TlsConfig c = config(TlsRole::Client, port, fill);
+        c.local = ip(local);
+        end.make(*loop, std::move(c));
+        check(end.channel->open());
+    };
+    server(one, "127.0.0.2", 7);
+    server(two, "127.0.0.3", 8);
+    client(client_two, "127.0.0.3", 8);
+    client(client_one, "127.0.0.2", 7);
+    assert_true(turn_until(*loop, [&] { return one.ups && two.ups && client_one.ups && client_two.ups; }));
+    check(client_two.channel->send(Bytes{2}));
+    check(client_one.channel->send(Bytes{1}));
+    assert_true(turn_until(*loop, [&] { return !one.got.empty() && !two.got.empty(); }));
+    assert_true(one.got == Bytes{1} && two.got == Bytes{2});
+
+    client(stranger, "127.0.0.4", 7);
+    assert_true(turn_until(*loop, [&] { return stranger.downs == 1; }));
+    assert_int_equal(one.channel->stats().strangers + two.channel->stats().strangers, 1);
+    // One ends: the other's connection and listening stay.
+    one.channel->close();
+    assert_true(turn_until(*loop, [&] { return client_one.downs == 1; }));
+    assert_true(two.channel->up() && two.channel->listening() && two.downs == 0);
+    client_two.channel->close();
+    assert_true(turn_until(*loop, [&] { return two.downs == 1; }));
+    check(client_two.channel->open());
+    assert_true(turn_until(*loop, [&] { return two.ups == 2; }));
+}
+
 void send_while_down_is_refused(void **)
 {
     Pair p;
@@ -383,6 +429,7 @@ void backoff_doubles_within_its_jitter(void **)
 int main()
 {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(servers_share_an_address),
         cmocka_unit_test(bytes_travel_both_ways_in_order),
         cmocka_unit_test(send_while_down_is_refused),
         cmocka_unit_test(back_pressure_holds_and_releases),

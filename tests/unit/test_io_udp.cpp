@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/ip.h>
 
-#include "io/udp.hpp"
+#include "io/udp_share.hpp"
 #include "io_test.hpp"
 
 using namespace mcipsec;
@@ -53,6 +53,51 @@ void ipv6_loopback(void **)
     if (!probe || ::bind(probe.get(), reinterpret_cast<sockaddr *>(&a), sizeof(a)) < 0)
         return skip_without("IPv6 on lo");
     loopback_carries("::1");
+}
+
+// Two peers, one local address and port: each hears its own; a stranger is the first one's.
+void peers_share_a_socket(void **)
+{
+    auto loop = take(EventLoop::create());
+    UdpShare share(*loop);
+    const UdpConfig local{.local = ip("127.0.0.1"), .port = take(UdpSocket::open(*loop, {.local = ip("127.0.0.1")}, {}))->port(), .options = {.reuse_address = true}};
+    std::vector<Bytes> of_2, of_3;
+    auto keep = [](std::vector<Bytes> &to) { return [&to](const Datagram &d) { to.emplace_back(d.bytes.begin(), d.bytes.end()); }; };
+    auto two = take(share.attach(local, ip("127.0.0.2"), keep(of_2)));
+    auto three = take(share.attach(local, ip("127.0.0.3"), keep(of_3)));
+    assert_int_equal(share.attach(local, ip("127.0.0.3"), keep(of_3)).error().code, -EEXIST);
+    assert_int_equal(two->port(), local.port);
+    auto far = [&](const char *address) { return take(UdpSocket::open(*loop, {.local = ip(address)}, {})); };
+    auto from_2 = far("127.0.0.2"), from_3 = far("127.0.0.3"), from_4 = far("127.0.0.4");
+    check(from_3->send(local.local, local.port, Bytes{3}));
+    check(from_2->send(local.local, local.port, Bytes{2}));
+    check(from_4->send(local.local, local.port, Bytes{4}));
+    assert_true(turn_until(*loop, [&] { return of_2.size() + of_3.size() == 3; }));
+    assert_true(of_2 == (std::vector<Bytes>{{2}, {4}}) && of_3 == (std::vector<Bytes>{{3}}));
+
+    // Each way: the answer comes from the shared address.
+    Bytes answer;
+    IpAddress answered_by;
+    auto ear = take(UdpSocket::open(*loop, {.local = ip("127.0.0.3")}, [&](const Datagram &d) {
+        answer.assign(d.bytes.begin(), d.bytes.end());
+        answered_by = d.from;
+    }));
+    check(three->send(ear->port(), Bytes{5}));
+    assert_true(turn_until(*loop, [&] { return !answer.empty(); }));
+    assert_true(answered_by == local.local);
+
+    // One goes, in its own callback even: the other stays. The last one takes the socket along.
+    three.reset();
+    two = nullptr;
+    auto last = std::make_unique<std::unique_ptr<UdpShare::Port>>();
+    bool gone = false;
+    *last = take(share.attach(local, ip("127.0.0.2"), [&](const Datagram &) {
+        last->reset();
+        gone = true;
+    }));
+    check(from_2->send(local.local, local.port, Bytes{6}));
+    assert_true(turn_until(*loop, [&] { return gone; }));
+    take(UdpSocket::open(*loop, {.local = local.local, .port = local.port}, {}));
 }
 
 void packets_are_marked_cs6(void **)
@@ -122,6 +167,7 @@ void one_wakeup_takes_a_bounded_batch(void **)
 int main()
 {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(peers_share_a_socket),
         cmocka_unit_test(ipv4_loopback),
         cmocka_unit_test(ipv6_loopback),
         cmocka_unit_test(packets_are_marked_cs6),
