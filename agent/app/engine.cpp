@@ -202,6 +202,7 @@ Expected<void> Engine::start()
             protect(g);
         check_skew();
         check_crypto_errors(now);
+        check_rp_filter(now);
         if (now >= mend_at_) {
             mend_at_ = now + kMendInterval;
             routes_->mend();

@@ -166,6 +166,7 @@ private:
     Expected<void> watch_config();
     void check_skew();
     void check_crypto_errors(Time now);
+    void check_rp_filter(Time now);
     Expected<void> wire_sync(SyncControl &s);
 
     // engine_api.cpp

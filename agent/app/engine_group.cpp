@@ -7,6 +7,7 @@
 #include "app/engine.hpp"
 #include "app/gate_boot.hpp"
 #include "app/record_info.hpp"
+#include "app/rp_filter.hpp"
 #include "app/session_log.hpp"
 #include "core/crypto.hpp"
 #include "io/files.hpp"
@@ -15,6 +16,7 @@ namespace mcipsec::app {
 
 namespace {
 
+constexpr Duration kFilterInterval = 5s;    // between two looks at rp_filter
 constexpr Duration kErrorInterval = 30s;    // between two looks at the kernel's error counters: a stranger's packets must not fill the log
 constexpr Duration kRefill = 30s;       // of a charon that came back, before the group counts as up anyway
 constexpr Duration kPlanDelay = 200ms;  // one fence plan for many reverse routes
@@ -509,6 +511,18 @@ void Engine::check_skew()
             now.push_back({fmt::format("clock of peer {} differs by more than {} s", p.mimp->name(), std::chrono::duration<double>(limit).count()), 0, p.mimp->name()});
         alarms_.replace("clock " + address.str(), std::move(now), io::event::kSkewRaised, io::event::kSkewCleared);
     }
+}
+
+// Somebody's sysctl may come later than the agent.
+void Engine::check_rp_filter(Time now)
+{
+    if (now < rp_filter_at_)
+        return;
+    rp_filter_at_ = now + kFilterInterval;
+    std::vector<Alarms::Alarm> found;
+    for (auto &f : strict_rp_filters(config_, read_interfaces()))
+        found.push_back({std::move(f.text), f.group, {}});
+    alarms_.replace("rp_filter", std::move(found));
 }
 
 // One line for many packets: the counters are the namespace's, not a tunnel's.
