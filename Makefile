@@ -121,12 +121,14 @@ lab-tools: deps
 	@$(QEMU)/step.sh "build module test tools" $(MAKE) -C selftests/kmod O=$(BUILD)/lab-tools
 .PHONY: lab-tools
 
-check-tools: lab-tools
+check-tools: lab-tools agent
+	@$(QEMU)/step.sh "build agents of other versions" $(NICE) ninja -C $(BUILD)/agent -j $(JOBS) mcipsecd-skewed
 	@$(QEMU)/step.sh "build test tools" $(MAKE) -C selftests/lab O=$(BUILD)/lab-tools check-tools
 .PHONY: check-tools
 
-## check-long    check on both kernels, a longer exploration, then every fuzzer
+## check-long    check on both kernels, long tests, a longer exploration, every fuzzer
 check-long: check-matrix
+	@MCIPSEC_LONG=1 $(QEMU)/check.sh '*/long_*'
 	@$(QEMU)/step.sh "explore 10^7 states a layer" $(NICE) $(BUILD)/agent/explore --states 10000000
 	@$(MAKE) fuzz-long
 

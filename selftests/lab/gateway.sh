@@ -28,9 +28,11 @@ gateway_keys()
 # group exists in the kernel, in discovery.
 gate_start() { lab "$1" mcipsecd --gate >>"$LAB_DIR/$1/log/gate.out" 2>&1; }
 
+# AGENT[NODE]: another mcipsecd than the installed one.
+declare -A AGENT=()
 agent_start()
 {
-	spawn "$1" mcipsecd /usr/sbin/mcipsecd -f
+	spawn "$1" mcipsecd "${AGENT[$1]:-/usr/sbin/mcipsecd}" -f
 	wait_up "$1" mcipsecd lab "$1" test -S /run/mcipsec/control.sock
 }
 

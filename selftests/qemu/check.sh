@@ -8,13 +8,14 @@
 #   fuzz     every decoder: kept corpora replayed, and a short live run each; beside
 #            the guests, with what processor time they leave
 #   lab      each script below selftests/ in a guest of its own: kmod/*.sh,
-#            */test_*.sh, lab/plain.sh, demo.sh; all speak TAP
+#            */test_*.sh, lab/plain.sh, demo.sh; all speak TAP. With MCIPSEC_LONG=1
+#            also */long_*.sh
 #
 # Two guests run at a time where there are two processors; what measures time runs
 # alone.
 #
 # usage: check.sh [PATTERN]       only what matches the (shell) pattern
-# Environment: MCIPSEC_KERNELS="6.1 6.12", EXPECT_ALL_FEATURES=1
+# Environment: MCIPSEC_KERNELS="6.1 6.12", MCIPSEC_LONG=1, EXPECT_ALL_FEATURES=1
 
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
@@ -240,8 +241,9 @@ fi
 
 cd "$TOP/selftests" || exit 1
 for kernel in $kernels; do
-	for script in plugin/test_*.sh kmod/*.sh */test_*.sh lab/plain.sh demo.sh; do
+	for script in plugin/test_*.sh kmod/*.sh */test_*.sh lab/plain.sh demo.sh */long_*.sh; do
 		[ -x "$script" ] || continue
+		[[ $script != */long_* || ${MCIPSEC_LONG:-0} = 1 ]] || continue
 		[[ " ${seen:-} " != *" $script:$kernel "* ]] || continue
 		seen="${seen:-} $script:$kernel"
 		matches "$script" || continue
