@@ -9,6 +9,7 @@
 # Control: each question is answered the other way before or after.
 
 . "$(dirname "$0")/lab.sh"
+. "$LAB_SRC/attacker.sh"
 trap 'lab_results; cp /tmp/before.pcap /tmp/live.pcap /results/' EXIT
 
 plugin=/usr/lib/ipsec/plugins/libstrongswan-mcipsec.so
@@ -30,45 +31,7 @@ exits()
 	return 1
 }
 
-agent_pid() { lab "$1" cat /run/lab/mcipsecd.pid; }
-counter() { ask SeGW-2 "$(find_object mimp_counters) | .mimp_counters.$1" show redundancy multi-chassis mc-ipsec peer 192.0.2.1; }
-counter_is_over() { [ "$(counter "$1")" -gt "$2" ]; }
-
-# record FILE: what MIMP says on the wire between the gateways, from now on.
-record() { tcpdump -i wire-12 -U -w "$1" 'udp port 7655' </dev/null >/dev/null 2>&1 & }
-
-# What must not move: who is master, since when, in which generation, the same
-# agents, the tunnel, and no packet of the flow is lost.
-state_of()
-{
-	local node
-	for node in "${GATEWAYS[@]}"; do
-		echo "$node $(mc "$node" mastership) $(mc "$node" generation) $(gate "$node") $(agent_pid "$node")"
-	done
-	ce_ike_spis
-}
-calm_begin() { calm_state=$(state_of) calm_from=$EPOCHREALTIME; }
-nothing_moved()
-{
-	local now
-	now=$(state_of)
-	[ "$now" = "$calm_state" ] || { diag "was: $calm_state"; diag "is: $now"; return 1; }
-}
-nothing_lost()
-{
-	poll 20 flow_recovered
-	local report
-	report=$(flow_window "$calm_from" "$(awk -v t="$EPOCHREALTIME" 'BEGIN { printf "%.6f", t - 1 }')" --json)
-	jq -e '[.[] | .sent > 50 and .lost == 0 and .duplicates == 0] | all' <<<"$report" >/dev/null ||
-		{ diag "$report"; return 1; }
-}
-check_calm()
-{
-	check "$1: nothing moved" nothing_moved
-	check "$1: no packet was lost" nothing_lost
-}
-
-plan 95
+plan 96
 check "topology is up" topo_up
 check "keys" gateway_keys
 
@@ -202,28 +165,7 @@ check_calm "impossible wishes"
 # ---- an attacker ---------------------------------------------------------------------
 # X-1 is in both networks and chooses every source address; it has recorded what
 # the gateways said to each other, also before SeGW-1's agent started anew.
-node_create X-1
-port_plug S-1 vpls3 X-1 x-public port-x1
-cable_plug wire-12 X-1 x-inner w12-x1
-lab X-1 ip addr add 172.16.1.66/24 dev x-public
-from_public() { lab X-1 ip route replace 192.0.2.2 via 172.16.1.253 dev x-public src 172.16.1.66; }
-from_inner()
-{
-	lab X-1 ip neigh replace 192.168.255.2 lladdr "$inner_mac" dev x-inner nud permanent
-	lab X-1 ip route replace 192.0.2.2 via 192.168.255.2 dev x-inner onlink src 172.16.1.66
-}
-inner_mac=$(lab SeGW-2 cat /sys/class/net/int-SeGW2-SeGW1/address)
-attack() { lab X-1 "$LAB_SRC/attack.py" "$1" "$2" --to 192.0.2.2 --from 192.0.2.1 "${@:3}"; }
-
-# counted WAY KIND COUNTER [CAPTURE]: 20 packets of that kind, all counted there.
-counted()
-{
-	local before
-	"from_$1"
-	before=$(counter "$3")
-	attack mimp "$2" --count 20 "${4:-/tmp/live.pcap}" >/dev/null || return 1
-	wait_for "$3 rises by 20" 20 counter_is_over "$3" $((before + 19)) || return 1
-}
+check "X-1 is plugged in" attacker_up
 
 stop SeGW-1 mcipsecd
 check "SeGW-1's agent starts anew" agent_start SeGW-1
