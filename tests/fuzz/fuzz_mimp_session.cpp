@@ -83,7 +83,11 @@ public:
     }
     void genuine_bytes(Bytes bytes)
     {
+        const auto before = session_.snapshot().session_id;
         step(PacketIn{bytes, kPeer, {}});
+        // An epoch that comes back, which no peer's does, counts anew.
+        if (session_.snapshot().session_id != before)
+            heard_.clear();
         const auto p = decode(bytes, *ours_);
         if (p && p->epoch == session_.snapshot().peer_epoch)
             heard_[p->epoch] = std::max(heard_[p->epoch], p->sequence);

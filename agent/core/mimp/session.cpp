@@ -197,7 +197,8 @@ Time Session::deadline() const
             t = std::min(t, g.discovery_until);
         if (!acting_master(g.state) && !config_->bfd_enable && !reached_ && served_until() >= last_step_)
             t = std::min(t, served_until() + 1ns);
-        t = std::min(t, g.phase_until);
+        if (g.phase_until > last_step_)         // after that it is a packet that goes on
+            t = std::min(t, g.phase_until);
     }
     return t;
 }
