@@ -12,6 +12,15 @@ using namespace mcipsec::bfd;
 
 namespace {
 
+ControlPacket down_packet(std::uint32_t mine, std::uint32_t yours)
+{
+    ControlPacket p;
+    p.state = State::Down;
+    p.my_discriminator = mine;
+    p.your_discriminator = yours;
+    return p;
+}
+
 void packet_bytes(void **)
 {
     ControlPacket p;
@@ -334,10 +343,7 @@ void without_a_key_the_discriminators_are_enough(void **)
 {
     Pair p;
     p.run(5s);
-    ControlPacket x;
-    x.state = State::Down;
-    x.my_discriminator = 22;
-    x.your_discriminator = 11;
+    const auto x = down_packet(22, 11);
     p.feed(0, PacketIn{encode(x)});
     assert_int_equal(p.count<Down>(0), 1);
 }
@@ -348,10 +354,7 @@ void only_signed_packets_count(void **)
     p.run(5s);
     assert_true(p.up());
     const auto before = p.s[0].snapshot().counters.rx;
-    ControlPacket x;
-    x.state = State::Down;
-    x.my_discriminator = 22;
-    x.your_discriminator = 11;
+    const auto x = down_packet(22, 11);
     p.feed(0, PacketIn{encode(x)});                                         // unsigned
     p.feed(0, PacketIn{encode_signed(x, key_of(7).view(), 1)});             // another key
     p.feed(0, PacketIn{encode_signed(x, p.keys[0]->tx.view(), 1)});         // our own key: a reflection
@@ -464,10 +467,7 @@ void foreign_discriminator_is_dropped(void **)
 {
     Pair p;
     p.run(5s);
-    ControlPacket x;
-    x.state = State::Down;
-    x.my_discriminator = 99;
-    x.your_discriminator = 98;
+    const auto x = down_packet(99, 98);
     const auto bytes = encode(x);
     p.feed(0, PacketIn{bytes});
     assert_int_equal(p.s[0].snapshot().counters.bad_discriminator, 1);
