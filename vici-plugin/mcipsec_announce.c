@@ -4,7 +4,7 @@
  * mcipsec_announce.h.
  *
  * An entry is announced if the digest of its state without times differs from
- * what was last announced. Sequence numbers are given and events raised under
+ * what was last announced. What no record can hold is announced without data. Sequence numbers are given and events raised under
  * the lock of the table, so that "everything up to seq" has a meaning.
  */
 
@@ -121,6 +121,10 @@ static bool ensure_lineage(mcipsec_ike_entry_t *entry)
 static uint64_t digest_of(private_mcipsec_announce_t *this, mcipsec_buf_t *buf,
 						  size_t len)
 {
+	if (buf->failed)
+	{	/* announced once, without data: the agent alarms */
+		return UINT64_MAX;
+	}
 	/* never 0: that means that nothing was announced */
 	return chunk_mac(chunk_create(buf->ptr, len), this->digest_key) | 1;
 }
@@ -139,15 +143,14 @@ static bool announce_ike(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 	info_t info = { .ike_sa = ike_sa };
 
 	buf = mcipsec_collect_ike(ike_sa, entry, mid_in, &len);
-	if (buf.failed)
-	{
-		DBG1(DBG_CFG, "mcipsec: IKE_SA %s[%u] does not fit a record",
-			 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
-		return FALSE;
-	}
 	if (!snapshot)
 	{
 		digest = digest_of(this, &buf, len);
+		if (buf.failed && digest != entry->digest)
+		{
+			DBG1(DBG_CFG, "mcipsec: IKE_SA %s[%u] does not fit a record",
+				 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
+		}
 		if (digest == entry->digest)
 		{
 			mcipsec_buf_wipe(&buf);
@@ -200,15 +203,15 @@ static bool announce_child(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 	};
 
 	buf = mcipsec_collect_child(child_sa, entry, &len);
-	if (buf.failed)
-	{
-		DBG1(DBG_CFG, "mcipsec: CHILD_SA %s{%u} does not fit a record",
-			 child_sa->get_name(child_sa), child_sa->get_unique_id(child_sa));
-		return FALSE;
-	}
 	if (!snapshot)
 	{
 		digest = digest_of(this, &buf, len);
+		if (buf.failed && digest != entry->digest)
+		{
+			DBG1(DBG_CFG, "mcipsec: CHILD_SA %s{%u} does not fit a record",
+				 child_sa->get_name(child_sa),
+				 child_sa->get_unique_id(child_sa));
+		}
 		if (digest == entry->digest &&
 			memeq(entry->parent, parent->key, sizeof(entry->parent)))
 		{
@@ -264,6 +267,7 @@ METHOD(mcipsec_announce_t, child_gone, void,
 		};
 		group->n.records++;
 		parent = this->table->get_ike(this->table, entry->parent, FALSE);
+		group->gone = record.seq;
 		if (parent)
 		{
 			parent->seq = record.seq;
@@ -312,7 +316,7 @@ METHOD(mcipsec_announce_t, ike_gone, void,
 			.name = ike_sa->get_name(ike_sa),
 		};
 		group->n.records++;
-		entry->seq = entry->own_seq = record.seq;
+		group->gone = entry->seq = entry->own_seq = record.seq;
 		if (this->event->has_listeners(this->event))
 		{
 			this->event->record(this->event, &record);

@@ -6,7 +6,6 @@
 #include "mcipsec_collect.h"
 
 /** Largest value of a vici message */
-#define BLOB_MAX	UINT16_MAX
 
 /** Conditions that belong to the chassis, not to the IKE_SA */
 #define CONDITIONS_LOCAL	(COND_STALE | COND_REAUTHENTICATING | \
@@ -226,11 +225,10 @@ mcipsec_buf_t mcipsec_collect_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry,
 	record->eap_id = bytes(eap);
 
 	buf = mcipsec_ike_record_encode(record, static_len);
-	if (!buf.failed && buf.len > BLOB_MAX && record->response.count)
-	{	/* only a huge response can be the reason; do without repeating it */
+	if (buf.failed && record->response.count)
+	{	/* a huge response is the likely reason; do without repeating it */
 		DBG1(DBG_CFG, "mcipsec: last response is too large for a record");
-		mcipsec_buf_wipe(&buf);
-		record->response.count = 0;
+		record->response = (mcipsec_list_t){};
 		buf = mcipsec_ike_record_encode(record, static_len);
 	}
 	chunk_free(&local_id);
@@ -266,6 +264,7 @@ mcipsec_buf_t mcipsec_collect_child(child_sa_t *child_sa,
 	traffic_selector_t *ts;
 	enumerator_t *enumerator;
 	chunk_t selectors[2 * MCIPSEC_LIST_MAX];
+	mcipsec_list_t *list;
 	proposal_t *proposal;
 	mcipsec_buf_t buf;
 	u_int outbound;
@@ -338,12 +337,19 @@ mcipsec_buf_t mcipsec_collect_child(child_sa_t *child_sa,
 	for (i = 0; i < 2; i++)
 	{
 		enumerator = child_sa->create_ts_enumerator(child_sa, i == 0);
-		while (n < countof(selectors) && enumerator->enumerate(enumerator, &ts))
+		list = i == 0 ? &record->local_ts : &record->remote_ts;
+		while (!list->overflow && enumerator->enumerate(enumerator, &ts))
 		{
-			selectors[n] = selector(ts);
-			mcipsec_list_add(i == 0 ? &record->local_ts : &record->remote_ts,
-							 selectors[n].ptr, selectors[n].len);
-			n++;
+			chunk_t value = selector(ts);
+
+			if (mcipsec_list_add(list, value.ptr, value.len))
+			{
+				selectors[n++] = value;
+			}
+			else
+			{
+				chunk_free(&value);
+			}
 		}
 		enumerator->destroy(enumerator);
 	}

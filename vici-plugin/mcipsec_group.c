@@ -496,24 +496,25 @@ METHOD(mcipsec_group_t, delete_ike, u_int,
 	return 1;
 }
 
-METHOD(mcipsec_group_t, replace_ike, void,
-	private_mcipsec_group_t *this, const uint8_t key[MCIPSEC_KEY_IKE])
+METHOD(mcipsec_group_t, replace_ike, bool,
+	private_mcipsec_group_t *this, mcipsec_import_request_t *request)
 {
 	uint8_t child_key[MCIPSEC_KEY_CHILD];
 	mcipsec_child_entry_t *child;
+	mcipsec_group_entry_t *group;
 	mcipsec_ike_entry_t *entry;
 	enumerator_t *enumerator;
 	child_sa_t *child_sa;
 	ike_sa_t *ike_sa;
+	bool changed;
 
-	ike_sa = mcipsec_ike_checkout(this->table, key);
-	if (!ike_sa)
-	{
-		return;
-	}
+	/* while it is ours nothing about it can change */
+	ike_sa = mcipsec_ike_checkout(this->table, request->key);
 	this->table->lock->lock(this->table->lock);
-	entry = this->table->get_ike(this->table, key, FALSE);
-	if (entry)
+	group = this->table->get_group(this->table, request->group, FALSE);
+	entry = this->table->get_ike(this->table, request->key, FALSE);
+	changed = !group || mcipsec_import_changed(request, group, entry);
+	if (ike_sa && entry && !changed)
 	{
 		entry->published = FALSE;
 		enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
@@ -531,9 +532,19 @@ METHOD(mcipsec_group_t, replace_ike, void,
 		enumerator->destroy(enumerator);
 	}
 	this->table->lock->unlock(this->table->lock);
-	DBG1(DBG_CFG, "mcipsec: IKE_SA %s[%u] makes way for the state of the other "
-		 "gateway", ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
-	charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager, ike_sa);
+	if (ike_sa && changed)
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	}
+	else if (ike_sa)
+	{
+		DBG1(DBG_CFG, "mcipsec: IKE_SA %s[%u] makes way for the state of the "
+			 "other gateway", ike_sa->get_name(ike_sa),
+			 ike_sa->get_unique_id(ike_sa));
+		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+													ike_sa);
+	}
+	return !changed;
 }
 
 METHOD(mcipsec_group_t, delete_child, u_int,

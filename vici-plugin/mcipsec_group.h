@@ -13,6 +13,7 @@
 
 #include "mcipsec_announce.h"
 #include "mcipsec_gate.h"
+#include "mcipsec_import.h"
 #include "mcipsec_table.h"
 
 typedef struct mcipsec_group_t mcipsec_group_t;
@@ -66,11 +67,14 @@ struct mcipsec_group_t {
 						  const uint8_t key[MCIPSEC_KEY_CHILD]);
 
 	/**
-	 * Remove one IKE_SA with its children, without a packet and without
-	 * announcing that it ended: another state of it is about to be imported.
+	 * Remove the IKE_SA of a request with its children, without a packet and
+	 * without announcing that it ended: the requested state of it is about to
+	 * be imported.
+	 *
+	 * @return			FALSE if it changed after what the agent had seen
 	 */
-	void (*replace_ike)(mcipsec_group_t *this,
-						const uint8_t key[MCIPSEC_KEY_IKE]);
+	bool (*replace_ike)(mcipsec_group_t *this,
+						mcipsec_import_request_t *request);
 
 	/**
 	 * Begin a rekey of a CHILD_SA.

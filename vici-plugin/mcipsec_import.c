@@ -13,6 +13,7 @@ ENUM(mcipsec_import_result_names, MCIPSEC_INSTALLED, MCIPSEC_FAILED,
 	"installed",
 	"await-conf",
 	"stale",
+	"changed",
 	"failed",
 );
 
@@ -401,6 +402,13 @@ static bool find_config(mcipsec_import_request_t *request,
 	return TRUE;
 }
 
+bool mcipsec_import_changed(mcipsec_import_request_t *request,
+							mcipsec_group_entry_t *group,
+							mcipsec_ike_entry_t *ike)
+{
+	return max(ike ? ike->seq : 0, group->gone) > request->seen;
+}
+
 METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 	private_mcipsec_import_t *this, mcipsec_import_request_t *request)
 {
@@ -440,8 +448,13 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 													 : MCIPSEC_STALE;
 		request->reason = "this or a newer version is here";
 	}
+	else if (active && mcipsec_import_changed(request, group, entry))
+	{
+		result = MCIPSEC_CHANGED;
+		request->reason = "it changed here meanwhile";
+	}
 	this->table->lock->unlock(this->table->lock);
-	if (stale)
+	if (stale || result == MCIPSEC_CHANGED)
 	{
 		goto out;
 	}

@@ -27,6 +27,7 @@ typedef enum {
 	MCIPSEC_INSTALLED,
 	MCIPSEC_AWAIT_CONF,
 	MCIPSEC_STALE,
+	MCIPSEC_CHANGED,
 	MCIPSEC_FAILED,
 } mcipsec_import_result_t;
 
@@ -47,14 +48,29 @@ struct mcipsec_import_request_t {
 	char *name;
 	chunk_t data;
 
-	/** a CHILD_SA of an active group that is here follows the record */
+	/** what an active group has of it makes way */
 	bool replace;
+
+	/** number of the last record that the agent took: an active group follows
+	 *  no record that was chosen before a later change here */
+	uint64_t seen;
 
 	/** receives a readable reason, static text */
 	const char *reason;
 	/** receives whether it failed only because the group is active */
 	bool active;
 };
+
+/**
+ * Did an entry of an active group change after what the agent has seen? Lock of
+ * the table held.
+ *
+ * @param group		the group
+ * @param ike		the IKE_SA, or the one of the CHILD_SA; NULL if it is not here
+ */
+bool mcipsec_import_changed(mcipsec_import_request_t *request,
+							mcipsec_group_entry_t *group,
+							mcipsec_ike_entry_t *ike);
 
 /**
  * Imports records.

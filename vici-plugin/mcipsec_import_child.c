@@ -325,6 +325,24 @@ static void remove_from(mcipsec_table_t *table,
 	}
 }
 
+/**
+ * May an active group not follow the request any more? With the IKE_SA checked
+ * out the answer lasts.
+ */
+static bool outdated(mcipsec_table_t *table, mcipsec_import_request_t *request)
+{
+	mcipsec_group_entry_t *group;
+	bool changed;
+
+	table->lock->lock(table->lock);
+	group = table->get_group(table, request->group, FALSE);
+	changed = group && group->state == MCIPSEC_ACTIVE &&
+			  mcipsec_import_changed(request, group,
+						table->get_ike(table, request->parent, FALSE));
+	table->lock->unlock(table->lock);
+	return changed;
+}
+
 /*
  * Described in header
  */
@@ -395,11 +413,17 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 		goto out;
 	}
 
-	if (moved)
+	if (moved && !outdated(table, request))
 	{	/* inherited otherwise: this is a record without its IKE rekey */
 		remove_from(table, old_parent, record);
 	}
 	ike_sa = mcipsec_ike_checkout(table, request->parent);
+	if (outdated(table, request))
+	{
+		request->reason = "its IKE_SA changed here meanwhile";
+		result = MCIPSEC_CHANGED;
+		goto out;
+	}
 	if (!ike_sa)
 	{
 		request->reason = "IKE_SA is not here";

@@ -176,6 +176,7 @@ bool mcipsec_list_add(mcipsec_list_t *list, const void *ptr, size_t len)
 {
 	if (list->count >= MCIPSEC_LIST_MAX)
 	{
+		list->overflow = true;
 		return false;
 	}
 	list->items[list->count].ptr = ptr;
@@ -184,11 +185,23 @@ bool mcipsec_list_add(mcipsec_list_t *list, const void *ptr, size_t len)
 	return true;
 }
 
+/** Give up: a record is whole or there is none */
+static void fail(mcipsec_buf_t *buf)
+{
+	mcipsec_buf_wipe(buf);
+	buf->failed = true;
+}
+
 /** Append; grows by copying, as realloc() would leave secrets behind */
 static void put(mcipsec_buf_t *buf, const void *data, size_t len)
 {
 	if (buf->failed || !len)
 	{
+		return;
+	}
+	if (buf->len + len > MCIPSEC_RECORD_MAX)
+	{
+		fail(buf);
 		return;
 	}
 	if (buf->len + len > buf->size)
@@ -205,8 +218,7 @@ static void put(mcipsec_buf_t *buf, const void *data, size_t len)
 		grown.ptr = malloc(grown.size);
 		if (!grown.ptr)
 		{
-			mcipsec_buf_wipe(buf);
-			buf->failed = true;
+			fail(buf);
 			return;
 		}
 		if (buf->len)
@@ -227,8 +239,7 @@ static void put_field(mcipsec_buf_t *buf, uint16_t type, const void *data,
 
 	if (len > UINT16_MAX)
 	{
-		mcipsec_buf_wipe(buf);
-		buf->failed = true;
+		fail(buf);
 		return;
 	}
 	put(buf, head, sizeof(head));
@@ -313,6 +324,11 @@ static void encode_field(mcipsec_buf_t *buf, const field_t *field,
 			}
 			return;
 		case FORM_LIST:
+			if (list->overflow)
+			{
+				fail(buf);
+				return;
+			}
 			for (i = 0; i < list->count; i++)
 			{
 				put_field(buf, field->type, list->items[i].ptr,

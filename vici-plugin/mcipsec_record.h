@@ -23,6 +23,9 @@
 /** Elements of a repeated field (packets, addresses, selectors) at most */
 #define MCIPSEC_LIST_MAX		64
 
+/** Longest record, bytes: what a value of a VICI message can have */
+#define MCIPSEC_RECORD_MAX		UINT16_MAX
+
 /** Times that are not set: no rekey, no lifetime */
 #define MCIPSEC_NEVER			UINT32_MAX
 
@@ -41,6 +44,7 @@ typedef struct {
 typedef struct {
 	mcipsec_bytes_t items[MCIPSEC_LIST_MAX];
 	size_t count;
+	bool overflow;		/* something did not fit: no record can be made of it */
 } mcipsec_list_t;
 
 /** Owned, wiped bytes */
@@ -143,7 +147,7 @@ const char *mcipsec_record_status_text(mcipsec_record_status_t status);
 /** Overwrite and free the bytes of a buffer */
 void mcipsec_buf_wipe(mcipsec_buf_t *buf);
 
-/** Append to a list; false if it is full */
+/** Append to a list; false, and overflow set, if it is full */
 bool mcipsec_list_add(mcipsec_list_t *list, const void *ptr, size_t len);
 
 /**
@@ -153,8 +157,9 @@ bool mcipsec_list_add(mcipsec_list_t *list, const void *ptr, size_t len);
  * length of what precedes them, so that a caller can tell by digest whether
  * anything but the clock changed.
  *
- * @return	owned buffer; failed is set (and ptr NULL) if memory ran out or a
- *			value does not fit its field
+ * @return	owned buffer; failed is set (and ptr NULL) if memory ran out, a value
+ *			does not fit its field or a list, or the record is longer than
+ *			MCIPSEC_RECORD_MAX
  */
 mcipsec_buf_t mcipsec_ike_record_encode(const mcipsec_ike_record_t *record,
 										size_t *static_len);

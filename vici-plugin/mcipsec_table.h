@@ -92,6 +92,9 @@ struct mcipsec_group_entry_t {
 	/** connection names, char*; empty: any */
 	linked_list_t *connections;
 
+	/** number of the last delete record of an entry that left the table */
+	uint64_t gone;
+
 	/** packets held now */
 	u_int held;
 

@@ -356,6 +356,8 @@ static void count_import(private_mcipsec_vici_t *this, target_t *target,
 			case MCIPSEC_STALE:
 				group->n.stale++;
 				break;
+			case MCIPSEC_CHANGED:
+				break;
 			case MCIPSEC_FAILED:
 				group->n.failed++;
 				break;
@@ -405,6 +407,7 @@ CALLBACK(import, vici_message_t*,
 	vici_builder_t *b;
 	uint64_t version;
 	bool known, active;
+	char *seen;
 
 	if (!get_target(this, request, &target, &reply))
 	{
@@ -428,6 +431,7 @@ CALLBACK(import, vici_message_t*,
 		return mcipsec_refuse("lineage: %zu hexadecimal digits are required",
 					  2 * sizeof(lineage));
 	}
+	seen = request->get_str(request, NULL, "seen");
 	import = (mcipsec_import_request_t){
 		.group = target.group,
 		.key = target.key,
@@ -437,8 +441,13 @@ CALLBACK(import, vici_message_t*,
 		.name = request->get_str(request, "", "name"),
 		.data = request->get_value(request, chunk_empty, "data"),
 		.replace = request->get_bool(request, FALSE, "replace"),
+		.seen = UINT64_MAX,
 		.reason = "",
 	};
+	if (seen && !mcipsec_parse_number(seen, UINT64_MAX, &import.seen))
+	{
+		return mcipsec_refuse("seen: a number is required");
+	}
 
 	this->serial->lock(this->serial);
 	known = is_known(this, &target, &active);
@@ -447,9 +456,12 @@ CALLBACK(import, vici_message_t*,
 		result = this->import->ike(this->import, &import);
 		if (import.active && import.replace)
 		{	/* the record is sound: the state that is here makes way */
-			this->group->replace_ike(this->group, target.key);
-			known = FALSE;
-			result = this->import->ike(this->import, &import);
+			result = MCIPSEC_CHANGED;
+			if (this->group->replace_ike(this->group, &import))
+			{
+				known = FALSE;
+				result = this->import->ike(this->import, &import);
+			}
 		}
 		if (result == MCIPSEC_INSTALLED && active && !known)
 		{

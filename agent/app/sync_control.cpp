@@ -417,6 +417,7 @@ void SyncControl::import_done(const std::string &tag, const mcs::Key &key, mcs::
         case io::ImportResult::Installed: result.outcome = mcs::ev::ImportOutcome::Installed; break;
         case io::ImportResult::AwaitConf: result.outcome = mcs::ev::ImportOutcome::AwaitConf; break;
         case io::ImportResult::Stale: result.outcome = mcs::ev::ImportOutcome::Stale; break;
+        case io::ImportResult::Changed: result.outcome = mcs::ev::ImportOutcome::Changed; break;
         case io::ImportResult::Failed: break;
         }
     }

@@ -118,9 +118,9 @@ Expected<PluginRecord> parse_record(Message &&m)
     r.parent = std::move(*parent);
     if (const auto *info = m.section("info"))
         r.info = flatten(*info);
-    r.data = m.take_secret("data");
-    if (r.op == RecordOp::Upsert && r.data.empty())
+    if (r.op == RecordOp::Upsert && !m.secret("data"))
         return protocol_error(where, "data");
+    r.data = m.take_secret("data");     // empty: no record can hold it
     return r;
 }
 
@@ -156,6 +156,7 @@ void PluginClient::start(std::function<void(Expected<void>)> registered)
                 return;
             }
             ++stats_.records;
+            saw(r->epoch, r->seq);
             if (on_record)
                 on_record(std::move(*r));
         },
@@ -270,15 +271,23 @@ void PluginClient::group_remove(GroupId group, Done<void> done)
     command("mcipsec-group-remove", std::move(m), plain(std::move(done)));
 }
 
+void PluginClient::saw(std::uint64_t epoch, std::uint64_t seq)
+{
+    if (epoch != seen_.epoch)
+        seen_ = {epoch, 0};
+    seen_.seq = std::max(seen_.seq, seq);
+}
+
 void PluginClient::import(const PluginRecord &r, bool replace, Done<PluginImport> done)
 {
     auto message = build_import(r);
     if (replace)
         message.add_bool("replace", true);
+    message.add_u64("seen", seen_.seq);
     command("mcipsec-import", std::move(message), typed<PluginImport>(std::move(done), [](const Message &m) -> Expected<PluginImport> {
         static constexpr std::pair<std::string_view, ImportResult> kResults[] = {
             {"installed", ImportResult::Installed}, {"await-conf", ImportResult::AwaitConf},
-            {"stale", ImportResult::Stale}, {"failed", ImportResult::Failed}};
+            {"stale", ImportResult::Stale}, {"changed", ImportResult::Changed}, {"failed", ImportResult::Failed}};
         const auto result = m.get("result");
         for (const auto &[name, value] : kResults)
             if (result == name)
@@ -315,11 +324,13 @@ void PluginClient::snapshot(GroupId group, Done<PluginSnapshot> done)
 {
     Message m;
     m.add_u64("group", group);
-    command("mcipsec-snapshot", std::move(m), typed<PluginSnapshot>(std::move(done), [](const Message &r) -> Expected<PluginSnapshot> {
+    command("mcipsec-snapshot", std::move(m), typed<PluginSnapshot>(std::move(done), [this](const Message &r) -> Expected<PluginSnapshot> {
         const auto count = r.u64("count"), seq = r.u64("seq");
         if (!count || !seq)
             return protocol_error("mcipsec-snapshot", "count or seq");
-        return PluginSnapshot{*count, r.hex64("epoch").value_or(0), *seq};
+        const auto epoch = r.hex64("epoch").value_or(0);
+        saw(epoch, *seq);
+        return PluginSnapshot{*count, epoch, *seq};
     }));
 }
 

@@ -62,7 +62,7 @@ struct PluginGroupReply {
     std::uint64_t ike = 0, child = 0;       // entries
 };
 
-enum class ImportResult { Installed, AwaitConf, Stale, Failed };
+enum class ImportResult { Installed, AwaitConf, Stale, Changed, Failed };
 struct PluginImport {
     ImportResult result = ImportResult::Failed;
     std::string reason;
@@ -106,6 +106,8 @@ public:
     void group_remove(GroupId group, Done<void> done);
     // key, parent, lineage, version, name and data of r are used. r.data is cloned.
     // replace: what is here of an active group gives way to this state of it.
+    // Changed: charon announced a change of it that had not come through on_record
+    // when this was called; it has now.
     void import(const PluginRecord &r, bool replace, Done<PluginImport> done);
     // mcipsec-delete: without a packet; gives how many (0 or 1).
     void remove(EntryKind kind, GroupId group, const Bytes &key, Done<std::uint64_t> done);
@@ -145,6 +147,10 @@ private:
     ViciClient &vici_;
     std::deque<Stream> streams_;            // the first one runs
     std::vector<std::string> stream_events_;
+    void saw(std::uint64_t epoch, std::uint64_t seq);
+    struct {
+        std::uint64_t epoch = 0, seq = 0;
+    } seen_;                                // the last record taken from the plugin
     Stats stats_;
 };
 

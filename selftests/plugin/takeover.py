@@ -71,6 +71,16 @@ log = lab("peer", "cat", "/lab/peer/log/charon.log").count("parsed INFORMATIONAL
 tap.check(wait_for(lambda: lab("peer", "cat", "/lab/peer/log/charon.log").count("parsed INFORMATIONAL response") > log, 40),
           "B answers the peer's dead peer detection")
 
+# what B changed after its client had looked does not make way for a replacement
+taken, child = wait_for(lambda: [r for r in b.live("ike") if int(r["seq"])])[0], b.live("child")[0]
+over = int(taken["version"]) + 1
+before = b.sas()
+late = [b.import_(r, version=over, replace="yes", seen=0) for r in (taken, child)]
+tap.equal([r["result"] for r in late], ["changed"] * 2, "what changed after the last record seen does not make way")
+tap.equal(b.import_(taken, version=over, replace="yes", seen="all").get("errmsg"), "seen: a number is required",
+          "and the last record seen is a number")
+tap.equal(b.sas().count("ESTABLISHED"), before.count("ESTABLISHED"), "nothing was done")
+
 # rekey from B
 key = b.cmd.call("mcipsec-snapshot", {"group": GROUP}) and wait_for(lambda: b.live("child"))[0]["key"]
 tap.equal(b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "B begins a rekey")

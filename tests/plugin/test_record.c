@@ -419,9 +419,9 @@ static void list_bounds(void **state)
 	(void)state;
 	got = calloc(1, sizeof(*got));
 	assert_non_null(got);
-	while (mcipsec_list_add(&record.local_ts, "x", 1))
+	while (record.local_ts.count < MCIPSEC_LIST_MAX)
 	{
-		assert_true(record.local_ts.count <= MCIPSEC_LIST_MAX);
+		assert_true(mcipsec_list_add(&record.local_ts, "x", 1));
 	}
 	assert_int_equal(record.local_ts.count, MCIPSEC_LIST_MAX);
 	buf = mcipsec_child_record_encode(&record, NULL);
@@ -438,6 +438,12 @@ static void list_bounds(void **state)
 					 MCIPSEC_RECORD_TOO_MANY);
 	free(copy);
 	mcipsec_buf_wipe(&buf);
+
+	/* it does not fit: no record, rather than one with less */
+	assert_false(mcipsec_list_add(&record.local_ts, "x", 1));
+	buf = mcipsec_child_record_encode(&record, NULL);
+	assert_true(buf.failed);
+	assert_null(buf.ptr);
 	free(got);
 }
 

@@ -44,6 +44,8 @@ struct Charon {
     std::map<Key, Sa> sas;
     std::set<std::string> unloaded;   // connections that are not loaded: await-conf
     std::set<std::string> broken;     // imports of these fail
+    std::set<Key> changing;           // change of their own while a replacement is on its way
+    std::set<Key> busy;               // answer "changed" once, for nothing
     bool hold = false;                // answers wait
     std::deque<Event> answers;
     std::vector<std::string> history; // "import ike ..", "delete child .."
@@ -385,7 +387,15 @@ private:
         ev::ImportResult r{i.tag, i.key, {}, ev::ImportOutcome::Stale, ""};
         if (e) {
             r.version = e->version;
-            if (n.charon.unloaded.count(e->name)) {
+            if (n.charon.changing.erase(i.key)) {
+                auto &sa = n.charon.sas[i.key];     // a record of its own first, as the plugin
+                sa.version++;
+                sa.data.assign(64, 0xcc);
+                n.charon.answers.push_back(record(n, i.key, sa));
+                r.outcome = ev::ImportOutcome::Changed;
+            } else if (n.charon.busy.erase(i.key)) {
+                r.outcome = ev::ImportOutcome::Changed;
+            } else if (n.charon.unloaded.count(e->name)) {
                 r.outcome = ev::ImportOutcome::AwaitConf;
             } else if (n.charon.broken.count(e->name) || (e->parent && !n.charon.sas.count(*e->parent))) {
                 r.outcome = ev::ImportOutcome::Failed;

@@ -251,6 +251,11 @@ void a_record_with_any_field_missing_or_wrong_is_refused(void **)
         m.add(name, value);
         assert_false(static_cast<bool>(parse_record(std::move(m))));
     }
+    // what no record can hold comes without data, and is for the session to alarm
+    Message unfit = record_message();
+    std::erase_if(unfit.elements(), [](const auto &e) { return e.name == "data"; });
+    unfit.add_secret("data", SecretBytes());
+    assert_true(take(parse_record(std::move(unfit))).data.empty());
     // a delete needs no data and no parent
     Message m = record_message();
     std::erase_if(m.elements(), [](const auto &e) { return e.name == "data" || e.name == "parent" || e.name == "op" || e.name == "info"; });

@@ -311,6 +311,35 @@ void events_for_unknown_things_are_counted(void **)
     assert_true(p.a.state == SyncState::InSync);
 }
 
+// A takeover came before an import, whose record is to replace what charon has. The CE
+// changed that meanwhile: its change stays, and is the one that both have in the end.
+void a_change_of_its_own_comes_before_a_replacement(void **)
+{
+    for (const bool changes : {true, false}) {
+        Pair p;
+        p.tunnel(p.a, 1);
+        p.run();
+        p.b.charon.broken = {"conn-1"};
+        p.upsert(p.a, ike(1));
+        p.run();
+        p.cut();
+        p.b.charon.broken.clear();
+        (changes ? p.b.charon.changing : p.b.charon.busy).insert(ike(1));
+        p.b.charon.history.clear();
+        p.role(p.b, true, false, 2);
+        p.advance(70s);  // the failed import is tried again
+        const auto tries = std::count(p.b.charon.history.begin(), p.b.charon.history.end(), "import " + ike(1).str());
+        assert_int_equal(tries, changes ? 1 : 2);
+        assert_int_equal(p.b.charon.sas[ike(1)].data.front(), changes ? 0xcc : 2);
+        assert_int_equal(p.b.session.entry(kTag, ike(1))->data.view().front(), changes ? 0xcc : 2);
+        assert_int_equal(p.b.charon.sas.size(), 2);  // the CHILD_SA is there
+        p.role(p.a, false, true, 2);
+        p.connect();
+        p.run();
+        p.assert_same(p.b);
+    }
+}
+
 // Anything in any order: records, deletes, moves of CHILD_SAs, cuts, role changes, crashes,
 // configuration that comes and goes, lost entries, odd chunks. Then quiet: all must be equal.
 void random_operations_converge(void **)
@@ -459,6 +488,7 @@ int main()
         cmocka_unit_test(a_truncated_record_is_refused_and_nothing_else_lost),
         cmocka_unit_test(silence_closes_the_channel),
         cmocka_unit_test(events_for_unknown_things_are_counted),
+        cmocka_unit_test(a_change_of_its_own_comes_before_a_replacement),
         cmocka_unit_test(random_operations_converge),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

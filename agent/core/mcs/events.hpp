@@ -187,7 +187,9 @@ struct LocalSnapshotEnd { std::string tag; };
 // Everything of this tag is to be imported again (charon was purged: standby-restart).
 struct Refill { std::string tag; };
 
-enum class ImportOutcome : std::uint8_t { Installed, AwaitConf, Stale, Failed };
+// Changed: the acting charon changed it after what the session had heard of it; that
+// comes first.
+enum class ImportOutcome : std::uint8_t { Installed, AwaitConf, Stale, Changed, Failed };
 // Answer to Import. version: of the entry when the VICI message was built.
 struct ImportResult {
     std::string tag;

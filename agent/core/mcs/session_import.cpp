@@ -230,6 +230,9 @@ void Session::Impl::on(ev::ImportResult &r)
             import(*g, *e);  // its IKE_SA ended meanwhile
         else
             wake(*g, r.key);
+    } else if (r.outcome == ev::ImportOutcome::Changed) {
+        g->db.set_status(*e, LocalStatus::Pending);
+        import(*g, *e);  // the change did not concern it after all
     } else if (r.outcome == ev::ImportOutcome::AwaitConf) {
         n.import_await_conf++;
         park(*g, *e, LocalStatus::AwaitConf, r.reason.empty() ? "its connection is not loaded" : r.reason);
