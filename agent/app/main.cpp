@@ -28,13 +28,22 @@ int complain(const Error &error)
     return 1;
 }
 
-// I8: no core dump, no ptrace by others, keys on a heap that is not swapped.
-void protect_secrets()
+// I8: no core dump, no ptrace by others, keys on a heap of their own. Nothing is ever
+// swapped, for records also pass through the plain heap (VICI, TLS) on their way.
+// False: pages are not locked, for RLIMIT_MEMLOCK is finite: then memory that is asked
+// for later would be refused.
+bool protect_secrets()
 {
     const rlimit none{0, 0};
     (void)::setrlimit(RLIMIT_CORE, &none);
     (void)::prctl(PR_SET_DUMPABLE, 0);
     (void)::CRYPTO_secure_malloc_init(kSecureHeap, kSecureMin);
+    const rlimit all{RLIM_INFINITY, RLIM_INFINITY};
+    rlimit lock{};
+    if (::getrlimit(RLIMIT_MEMLOCK, &lock) != 0 || (lock.rlim_cur != RLIM_INFINITY && ::setrlimit(RLIMIT_MEMLOCK, &all) != 0))
+        return false;
+    // As they are touched: the secure heap is large, and mostly never used.
+    return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
 int close_gates(const app::Config &config)
@@ -53,11 +62,13 @@ int close_gates(const app::Config &config)
 
 int run(const std::string &path, const std::string &run_dir, app::Config config)
 {
-    protect_secrets();
+    const bool locked = protect_secrets();
     io::Log log(config.system.log_entries);
     auto loop = io::EventLoop::create();
     if (!loop)
         return complain(loop.error());
+    if (!locked)
+        log.write({.level = io::Level::Warning, .event = std::string(io::event::kAlarm), .text = "memory cannot be locked, key material may be swapped: raise LimitMEMLOCK"});
     (*loop)->on_exception = [&](std::string_view what) {
         log.write({.level = io::Level::Error, .event = std::string(io::event::kAlarm), .text = fmt::format("a callback failed: {}", what)});
     };

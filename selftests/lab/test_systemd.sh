@@ -59,9 +59,9 @@ check "systemd-analyze verify finds nothing in the units" verified
 for u in "${units[@]}"; do
 	diag "systemd-analyze security $u: exposure $(exposure "$u")"
 done
-check "exposure of the agent is below 3.5" exposed_less mcipsecd.service 3.5
-check "exposure of the gate is below 3.5" exposed_less mcipsec-gate.service 3.5
-check "exposure of mcipsec-trackd is below 2.5" exposed_less mcipsec-trackd.service 2.5
+check "exposure of the agent is below 2.1" exposed_less mcipsecd.service 2.1
+check "exposure of the gate is below 2.6" exposed_less mcipsec-gate.service 2.6
+check "exposure of mcipsec-trackd is below 1.9" exposed_less mcipsec-trackd.service 1.9
 
 # ---- no gate, no charon ------------------------------------------------------------
 cp "$config" "$config.good"
