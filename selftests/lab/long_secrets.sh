@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# test_secrets.sh - key material stays where it belongs (I8): the keys of the SAs,
+# long_secrets.sh - key material stays where it belongs (I8): the keys of the SAs,
 # the authentication key of MIMP and MCS and the PSK of a tunnel are in no log, in
 # nothing that a command, the control socket or the module says, in no file below
 # /run/mcipsec, not on the wire between the gateways, in no page that may be swapped

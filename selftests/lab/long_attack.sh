@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# test_attack.sh - an attacker on the way between the gateways, who has recorded all
+# long_attack.sh - an attacker on the way between the gateways, who has recorded all
 # they say and takes any source address: BFD packets that end a session, old ones
 # after an agent's restart, TLS with a wrong key and an old version, hundreds of
 # half-open handshakes, and as much junk a second as this machine can make, up to

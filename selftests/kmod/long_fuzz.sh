@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# fuzz.sh - random requests to the module's netlink family from several processes at
+# long_fuzz.sh - random requests to the module's netlink family from several processes at
 # once, with SAs and traffic beside them. The kernel's log must stay without a
 # report, and the module must work and unload afterwards. With a debug kernel
-# (make check-debug) also while allocations fail, and with kmemleak's verdict.
+# also while allocations fail, and with kmemleak's verdict.
 # Control: hundreds of requests were taken, and hundreds refused.
 #
 # Environment: FUZZ_SECONDS (8), FUZZ_SEED (drawn, printed)
@@ -43,7 +43,7 @@ if [ -d $faults ]; then
 	echo 0 >$faults/probability
 	check "the kernel has nothing to report" clean
 else
-	diag "this kernel has no fault injection: make check-debug"
+	diag "this kernel has no fault injection"
 fi
 
 for id in 1 2 3 4 5; do nl gw1 group del $id 2>/dev/null; done
