@@ -152,18 +152,38 @@ void pace_and_in_flight_are_kept(void **)
     assert_int_equal(pr.pending, 1);
 }
 
-void busy_is_retried_and_given_up(void **)
+// The exchange that is in the way may be repeated for minutes: its peer is away.
+void busy_is_retried_for_as_long_as_it_lasts(void **)
 {
     RekeyPace pace;
     pace.jitter = 0ns;
     pace.attempts = 2;
     RekeyPacer p(pace, 7);
     p.start({key(1)}, at(0s));
+    Time now = at(0s);
+    for (int i = 0; i < 100; i++, now += 5s) {
+        assert_int_equal(p.due(now).size(), 1);
+        p.busy(key(1), now);
+        assert_int_equal(p.due(now + 1s).size(), 0);
+        assert_true(p.deadline() == now + 5s);
+    }
+    assert_int_equal(p.progress().pending, 1);
+    assert_int_equal(p.progress().failed, 0);
+}
+
+void silence_is_given_up(void **)
+{
+    RekeyPace pace;
+    pace.jitter = 0ns;
+    pace.attempts = 2;
+    pace.timeout = 10s;
+    RekeyPacer p(pace, 7);
+    p.start({key(1)}, at(0s));
     assert_int_equal(p.due(at(0s)).size(), 1);
-    p.busy(key(1), at(0s));
-    assert_int_equal(p.due(at(1s)).size(), 0);
-    assert_int_equal(p.due(at(5s)).size(), 1);
-    p.busy(key(1), at(5s));
+    assert_int_equal(p.due(at(10s)).size(), 1);
+    p.busy(key(1), at(10s));                            // is no attempt
+    assert_int_equal(p.due(at(15s)).size(), 1);
+    assert_int_equal(p.due(at(25s)).size(), 0);
     assert_int_equal(p.progress().failed, 1);
     assert_false(p.progress().running());
     assert_true(p.deadline() == kNever);
@@ -211,7 +231,7 @@ int main()
         cmocka_unit_test(members_need_every_condition), cmocka_unit_test(oper_up_needs_the_active_number),
         cmocka_unit_test(event_is_set_until_the_group_forwards), cmocka_unit_test(lowest_event_wins),
         cmocka_unit_test(holds_delay_both_ways), cmocka_unit_test(what_comes_late_is_rekeyed_too), cmocka_unit_test(pace_and_in_flight_are_kept),
-        cmocka_unit_test(busy_is_retried_and_given_up), cmocka_unit_test(silence_is_tried_again),
+        cmocka_unit_test(busy_is_retried_for_as_long_as_it_lasts), cmocka_unit_test(silence_is_given_up), cmocka_unit_test(silence_is_tried_again),
         cmocka_unit_test(held_ones_wait_for_their_release),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -120,9 +120,8 @@ void RekeyPacer::busy(const Bytes &child, Time now)
     const auto it = flying_.find(child);
     if (it == flying_.end())
         return;
-    const Item item{child, it->second.tries};
+    waiting_.emplace(now + pace_.retry, Item{child, it->second.tries - 1});     // no rekey began
     flying_.erase(it);
-    again(item, now + pace_.retry);
 }
 
 void RekeyPacer::missing(const Bytes &child) { finished(child); }

@@ -20,7 +20,7 @@ struct RekeyPace {
     unsigned in_flight = 20;
     Duration retry = std::chrono::seconds(5);
     Duration timeout = std::chrono::seconds(60);   // of one rekey, then again
-    unsigned attempts = 5;
+    unsigned attempts = 5;                         // of rekeys that began and did not end
 };
 
 struct RekeyProgress {
@@ -45,7 +45,9 @@ public:
     Time deadline() const;
 
     void finished(const Bytes &child);            // the old CHILD_SA is gone
-    void busy(const Bytes &child, Time now);      // TEMPORARY_FAILURE, or the peer rekeys: later
+    // Another exchange is under way, for as long as the peer is silent: later, and never given
+    // up for that, since an SA that only receives (I3) stays so until it is rekeyed.
+    void busy(const Bytes &child, Time now);
     void missing(const Bytes &child);             // nothing to rekey any more
     RekeyProgress progress() const;
 
