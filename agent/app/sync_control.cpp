@@ -307,6 +307,10 @@ void SyncControl::run(mcs::Action &&action)
                 if (auto *g = group_of(a.tag))
                     send_final(*g);
             },
+            [&](mcs::act::InboundWanted &a) {
+                if (auto *g = group_of(a.tag))
+                    tell_inbound(*g);
+            },
             [&](mcs::act::SeqWanted &a) {
                 if (auto *g = group_of(a.tag))
                     g->sample_all = true;
@@ -472,9 +476,7 @@ void SyncControl::set_role(GroupId group, Mastership state, bool peer_acting, Ge
     auto *g = group_of(group);
     if (!g)
         return;
-    // A dual master has ended with us: which lives of the tunnels count, the core decides by this.
-    if (std::exchange(g->state, state) == Mastership::Eligible && state == Mastership::Master)
-        tell_inbound(*g);
+    g->state = state;
     step(mcs::ev::GroupRole{g->tag, acting_master(state), peer_acting, generation, state});
 }
 

@@ -68,7 +68,7 @@ struct Node {
     std::vector<act::FrozenReceived> frozen;
     std::vector<std::uint64_t> frozen_acked;
     int seq_wanted = 0;
-    std::vector<std::pair<Key, Time>> inbound;  // said when FinalSeqWanted asks
+    std::vector<std::pair<Key, Time>> inbound;  // said when FinalSeqWanted or InboundWanted asks
     std::vector<SaSeq> final_seq;
     std::vector<std::string> logs;
     std::size_t largest_send = 0;
@@ -376,6 +376,8 @@ private:
         } else if (auto *fw = std::get_if<act::FinalSeqWanted>(&action)) {
             n.charon.answers.push_back(ev::InboundSeen{fw->tag, n.inbound});
             n.charon.answers.push_back(ev::FrozenSeq{fw->tag, 0, n.final_seq});
+        } else if (auto *iw = std::get_if<act::InboundWanted>(&action)) {
+            n.charon.answers.push_back(ev::InboundSeen{iw->tag, n.inbound});
         } else if (auto *l = std::get_if<act::Log>(&action)) {
             n.logs.push_back(l->what);
         }

@@ -523,67 +523,6 @@ void a_takeover_continues_versions(void **)
     p.assert_same(p.b);
 }
 
-void what_only_the_old_master_knew_is_not_lost(void **)
-{
-    Pair p;
-    p.tunnel(p.a, 1);
-    p.run();
-    p.cut();
-    p.tunnel(p.a, 2);   // never reached the standby
-    p.upsert(p.a, ike(1));
-    p.role(p.b, true, false, 2);
-    p.remove(p.b, child(1));
-    p.role(p.a, false, true, 2);
-    p.connect();
-    p.run();
-    // B decides: it takes tunnel 2, it keeps its own delete.
-    assert_int_equal(p.b.entries(), 3);
-    p.assert_same(p.b);
-    assert_true(p.b.session.status().counters.merged >= 2);
-    assert_null(p.a.session.entry(kTag, child(1)));
-}
-
-// Both were acting apart from each other and wrote; A becomes master. ours, theirs: how
-// long ago A and B last heard the customer.
-void two_lives(Duration ours, Duration theirs, bool b_wins)
-{
-    Pair p;
-    p.tunnel(p.a, 1);
-    p.run();
-    p.cut();
-    p.role(p.a, true, false, 2);
-    p.role(p.b, true, false, 3);
-    p.upsert(p.a, ike(1));
-    p.upsert(p.b, ike(1));              // the customer's exchange with B: a rekey
-    p.upsert(p.b, child(2), ike(1));
-    p.remove(p.b, child(1));
-    p.now += 100s;
-    p.role(p.a, true, false, 4);
-    p.role(p.b, false, true, 4);
-    p.step(p.a, ev::InboundSeen{kTag, {{ike(1), p.now - ours}}});
-    p.b.inbound = {{ike(1), p.now - theirs}};
-    SaSeq last{};
-    last.sa.spi = 7;
-    p.b.final_seq = {last};
-    p.connect();
-    p.run();
-    p.assert_same(p.a);
-    assert_int_equal(p.a.entries(), 2);
-    assert_int_equal(p.a.session.entry(kTag, child(b_wins ? 2 : 1)) != nullptr, 1);
-    assert_null(p.a.session.entry(kTag, child(b_wins ? 1 : 2)));
-    // Its final sequence state is there before its records are.
-    assert_int_equal(p.a.frozen.size(), 1);
-    assert_int_equal(p.a.frozen[0].handover, 0);
-    assert_int_equal(p.a.frozen[0].sas.size(), 1);
-    assert_true((p.a.session.status().counters.merged > 0) == b_wins);
-}
-
-void of_two_lives_the_one_with_the_traffic_wins(void **)
-{
-    two_lives(50s, 1s, true);
-    two_lives(1s, 50s, false);
-}
-
 void tombstones_go_when_acknowledged_and_their_generation_has_passed(void **)
 {
     Pair p;
@@ -776,8 +715,6 @@ int main()
         cmocka_unit_test(audit_finds_and_mends_a_lost_entry),
         cmocka_unit_test(a_controlled_switchover_keeps_everything),
         cmocka_unit_test(a_takeover_continues_versions),
-        cmocka_unit_test(what_only_the_old_master_knew_is_not_lost),
-        cmocka_unit_test(of_two_lives_the_one_with_the_traffic_wins),
         cmocka_unit_test(tombstones_go_when_acknowledged_and_their_generation_has_passed),
         cmocka_unit_test(too_many_tombstones_cost_a_snapshot_and_lose_nothing),
         cmocka_unit_test(a_local_delete_stays_local),

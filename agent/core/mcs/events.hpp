@@ -207,8 +207,8 @@ struct SeqSample { std::string tag; Time taken; std::vector<SaSeq> sas; };
 // entry that this node still has to send.
 // hand-over 0: of a mastership that ended without one.
 struct FrozenSeq { std::string tag; std::uint64_t handover = 0; std::vector<SaSeq> sas; };
-// When packets of each IKE_SA (in its CHILD_SAs) were last authenticated here. Decides,
-// after a dual master, between two lives of one IKE_SA.
+// When packets of each IKE_SA (in its CHILD_SAs) were last authenticated here. Decides
+// between two lives of one IKE_SA.
 struct InboundSeen { std::string tag; std::vector<std::pair<Key, Time>> ike; };
 // FrozenReceived was imported into the kernel.
 struct FrozenApplied { std::string tag; std::uint64_t handover = 0; };
@@ -244,6 +244,8 @@ struct Delete { std::string tag; Key key; };
 // Standby that was acting itself: its records are about to be proposed. Answer with
 // ev::InboundSeen, then ev::FrozenSeq of every SA with hand-over 0.
 struct FinalSeqWanted { std::string tag; };
+// Acting master: the standby put records of its own to it. Answer with ev::InboundSeen.
+struct InboundWanted { std::string tag; };
 // The standby has a new start: export the sequence state of every SA of the group,
 // not only of what changed.
 struct SeqWanted { std::string tag; };
@@ -286,7 +288,7 @@ struct Log { Severity severity; std::string tag, what, text; };
 
 }  // namespace act
 
-using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::FinalSeqWanted, act::SeqWanted, act::ImportSeq, act::PluginAck, act::CommitMode,
+using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::FinalSeqWanted, act::InboundWanted, act::SeqWanted, act::ImportSeq, act::PluginAck, act::CommitMode,
                             act::SyncStateChanged, act::ProtectionInputs, act::PeerMimp, act::FrozenReceived, act::FrozenAcked, act::Log>;
 using Actions = std::vector<Action>;
 

@@ -14,7 +14,7 @@ enum Id : std::uint16_t {
     kInfo, kData, kInboundAge, kProtocolId, kAppVersion, kEpoch, kMimpOwn, kMimpPeer, kItem, kDigest,       // 21..30
     kWhy, kReason, kTaken, kLast, kFirst, kSas, kHandover, kLocalDeleted, kAlarmed, kInstalled,             // 31..40
     kInstalling, kAwaitConf, kFailed, kState, kActing, kMastership, kClock, kEcho, kWantReply, kFlags,      // 41..50
-    kPending, kChildren, kProtocolOldest,
+    kPending, kChildren, kProtocolOldest, kInherits,
     kFieldCount
 };
 constexpr std::size_t kMaxExtra = 4096;
@@ -329,7 +329,7 @@ Expected<Frame> read(Type type, Bag &bag)
         return Hello{static_cast<std::uint16_t>(bag.need(kProtocolId)), static_cast<std::uint16_t>(bag.number(kProtocolOldest)), bag.get(kAppVersion).text(64), bag.need(kEpoch), bag.number(kMimpOwn),
                      bag.number(kMimpPeer)};
     case Type::Config: return read_config(bag);
-    case Type::Offer: return Offer{bag.tag(), bag.need(kGeneration), bag.need(kSerial), bag.number(kChange), bag.number(kEntries)};
+    case Type::Offer: return Offer{bag.tag(), bag.need(kGeneration), bag.need(kSerial), bag.number(kChange), bag.number(kEntries), bag.number(kInherits, UINT64_MAX)};
     case Type::Resync:
         return Resync{bag.tag(), bag.need(kGeneration), bag.need(kSerial), bag.pick(kMode, Resync::Mode::Delta, Resync::Mode::Buckets),
                       bag.number(kFrom), read_mask(bag, kMask), bag.number(kRepair) != 0};
@@ -414,6 +414,7 @@ void encode(SecretBuffer &out, const Offer &f)
     w.u64(kSerial, f.serial);
     w.u64(kChange, f.last_change);
     w.u64(kEntries, f.entries);
+    w.u64(kInherits, f.inherits);
 }
 
 void encode(SecretBuffer &out, const Resync &f)

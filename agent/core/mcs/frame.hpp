@@ -32,8 +32,9 @@ struct Hello {
 };
 // Digests of a group's configuration.
 struct Config { std::string tag; std::vector<ConfigItem> items; };
-// The acting master has its records together and can serve the group.
-struct Offer { std::string tag; Generation generation = 0; std::uint64_t serial = 0, last_change = 0, entries = 0; };
+// The acting master has its records together and can serve the group. inherits: the last
+// generation of the receiver that it has heard whole. Not said: every one.
+struct Offer { std::string tag; Generation generation = 0; std::uint64_t serial = 0, last_change = 0, entries = 0; Generation inherits = UINT64_MAX; };
 // Answer to an offer (or to an audit digest): what the standby needs.
 struct Resync {
     enum class Mode : std::uint8_t { Delta = 1, Digest = 2, Buckets = 3 };

@@ -94,7 +94,8 @@ struct Entry {
     bool waiting = false;            // for its IKE_SA
     bool delete_due = false;         // purge it in charon as soon as op is None
     bool seen = false;               // named by the local snapshot that runs
-    bool own = false;                // written here while acting master
+    bool own = false;                // written here while acting master, and no master since has said that it knows
+    bool gives_way = false;          // merged: what charon has of it is the life that lost
     std::uint32_t snapshot = 0;      // number of the last peer snapshot that named it
     std::uint64_t change = 0;        // position in the own change log
     std::uint64_t plugin_first = 0;  // first plugin sequence number not yet sent, 0: none

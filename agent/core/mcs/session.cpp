@@ -149,14 +149,19 @@ void Session::Impl::settle_states()
         }
         if (listens(g) && !g.propose.empty() && !std::exchange(g.final_asked, true))
             out.push_back(act::FinalSeqWanted{g.tag});
-        if (!serves(g))
+        if (!serves(g)) {
             g.outvoted.clear();
+            g.adopted.clear();
+            g.proposals.clear();
+        }
         g.refilling = g.refilling && g.db.gauges().installing != 0;
         n.tombstones_dropped += g.db.trim(g.acked, g.generation, config.max_tombstones);
         if (g.tx == Tx::Live && g.db.horizon() > g.cursor)
             offer(g);  // a delete that was not sent went with its tombstone
 
         g.state = group_state(g);
+        if (!g.acting && g.state == SyncState::InSync)
+            g.heard = g.generation;
         all = std::min(all, g.state);
         const bool commit = g.acting && g.state == SyncState::InSync;
         if (commit != g.commit) {
@@ -361,6 +366,7 @@ void Session::Impl::on(ev::GroupRole &e)
         return;
     if (e.acting && !g->acting) {
         g->known_epoch = g->known = 0;  // from now on the databases may part
+        g->inherits = g->heard;
     }
     if (e.generation != g->generation || e.acting != g->acting || e.peer_acting != g->peer_acting)
         g->rx_synced = g->rx_synced && e.generation == g->generation && !e.acting && e.peer_acting;
@@ -473,6 +479,8 @@ void Session::Impl::channel_lost()
         g.offer.reset();
         stop_rx(g);
         g.outvoted.clear();
+        g.adopted.clear();
+        g.proposals.clear();
         g.peer = {};
         g.peer_known = false;
         g.told_once = false;

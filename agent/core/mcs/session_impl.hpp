@@ -5,6 +5,7 @@
 //   session_tx.cpp      acting master: offer, snapshot, delta, live, acks
 //   session_rx.cpp      standby: the peer's frames
 //   session_import.cpp  standby: into the own charon, one work a key
+//   session_merge.cpp   both: two lives of one tunnel
 #pragma once
 
 #include <algorithm>
@@ -28,6 +29,7 @@ struct Group {
     // MIMP's word, and what else rides along.
     bool acting = false, peer_acting = false;
     Generation generation = 0;
+    Generation heard = 0, inherits = 0;     // the peer's term heard whole; what that was when this node became acting
     Mastership mastership = Mastership::Discovery;
     std::vector<std::string> reasons;
     std::optional<std::vector<ConfigItem>> config, peer_config;
@@ -55,6 +57,8 @@ struct Group {
     Time seq_taken{};
     std::deque<frame::Frozen> frozen_out;
     std::unordered_set<Key, KeyHash> outvoted;     // IKE_SAs whose other life was proposed and refused
+    std::unordered_set<Key, KeyHash> adopted;      // ... and taken
+    std::deque<frame::Propose> proposals;          // until it is known who was heard here
     std::unordered_map<Key, Time, KeyHash> inbound;  // IKE_SA: last authenticated packet here
 
     // Standby.
@@ -68,6 +72,8 @@ struct Group {
     std::deque<Key> propose;
     bool final_asked = false, final_done = false;  // sequence state that goes before them
     std::unordered_set<Key, KeyHash> contested;    // IKE_SAs among them, until the master has decided
+    std::unordered_set<Key, KeyHash> rivals;       // of those, with another life at the master: until they are sent
+    std::unordered_set<Key, KeyHash> appealed;     // ... and since
     std::deque<Key> ready;        // imports that may begin
     std::unordered_set<Key, KeyHash> parked;  // await-conf, failed
     std::optional<frame::Frozen> frozen_in;
@@ -201,7 +207,6 @@ struct Session::Impl {
     void on(ev::SeqSample &e);
     void on(ev::FrozenSeq &e);
     void on(ev::FrozenApplied &e);
-    void on(ev::InboundSeen &e);
     void local_seq(std::uint64_t epoch, std::uint64_t seq);
     void track(Group &g, Entry &e, std::uint64_t seq);
     void bury_local(Group &g, Entry &e, std::uint64_t seq);
@@ -221,14 +226,22 @@ struct Session::Impl {
     void on(frame::Resync &f);
     void on(frame::Ack &f);
     void on(frame::Nack &f);
-    void on(frame::Propose &f);
-    bool takes(const Group &g, const Entry &held, const Entry &proposed) const;
-    void propose(Group &g);
-    void outvote(Group &g, const Key &ike);
-    void insist(Group &g, Entry *held, const Entry &refused);
-    std::optional<std::uint32_t> inbound_age(const Group &g, const Entry &e) const;
     void on(frame::FrozenAck &f);
     void plugin_ack(bool always);
+
+    // session_merge.cpp
+    bool disputed(Group &g, const Entry &theirs, const Entry *held);
+    void confirm(Group &g);
+    std::optional<std::uint32_t> inbound_age(const Group &g, const Entry &e) const;
+    void propose(Group &g);
+    bool apart(const Group &g, const Entry &held, const Entry &proposed) const;
+    bool takes(const Group &g, const Entry &held, const Entry &proposed) const;
+    void outvote(Group &g, const Key &ike);
+    void insist(Group &g, Entry *held, const Entry &refused);
+    void on(frame::Propose &f);
+    void on(ev::InboundSeen &e);
+    void decide(Group &g, frame::Propose &&f);
+    bool gives_way(const Group &g, const Key &key, const std::optional<Key> &parent) const;
 
     // session_rx.cpp
     bool listens(const Group &g) const { return ready() && !g.acting && g.peer_acting; }

@@ -207,6 +207,7 @@ void Session::Impl::on(ev::ImportResult &r)
     }
     works--;
     e->op = Entry::Op::None;
+    e->gives_way = e->gives_way && r.outcome == ev::ImportOutcome::Changed;
     if (e->tombstone) {
         if (e->delete_due)
             work_delete(*g, *e);

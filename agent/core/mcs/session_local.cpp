@@ -24,7 +24,7 @@ void Session::Impl::charon_lost()
         Group &g = *gp;
         for (auto &[key, e] : g.db.entries()) {
             e.op = Entry::Op::None;
-            e.queued = e.waiting = e.delete_due = false;
+            e.queued = e.waiting = e.delete_due = e.gives_way = false;
             if (!e.tombstone && e.status != LocalStatus::LocalDeleted)
                 g.db.set_status(e, LocalStatus::Pending);
         }
@@ -106,6 +106,12 @@ void Session::Impl::on(ev::LocalUpsert &r)
         return;
     }
     auto *held = g->db.find(r.key);
+    if (g->acting && gives_way(*g, r.key, r.parent)) {
+        n.local_rejected++;
+        if (held && !held->tombstone)
+            held->seen = held->in_charon = true;
+        return;
+    }
     const bool same = held && !held->tombstone && held->version.lineage == r.lineage && held->version.version == r.version;
     if (!g->acting) {
         if (!g->in_snapshot) {
@@ -190,7 +196,7 @@ void Session::Impl::on(ev::LocalDelete &r)
         }
         return;
     }
-    if (!g->acting) {
+    if (!g->acting || gives_way(*g, r.key, std::nullopt)) {
         n.local_rejected++;
         return;
     }
@@ -299,14 +305,6 @@ void Session::Impl::on(ev::FrozenSeq &r)
         done += k;
     } while (done < r.sas.size());
     n.seq_sent += r.sas.size();
-}
-
-void Session::Impl::on(ev::InboundSeen &r)
-{
-    if (auto *g = find(r.tag)) {
-        g->inbound.clear();
-        g->inbound.insert(r.ike.begin(), r.ike.end());
-    }
 }
 
 void Session::Impl::on(ev::FrozenApplied &r)

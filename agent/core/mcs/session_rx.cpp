@@ -44,6 +44,8 @@ void Session::Impl::stop_rx(Group &g)
     g.rx_synced = false;
     g.propose.clear();
     g.contested.clear();
+    g.rivals.clear();
+    g.appealed.clear();
     g.final_asked = g.final_done = false;
 }
 
@@ -181,6 +183,8 @@ void Session::Impl::advance()
                 if (auto *e = r.group->db.find(key); e && e->tombstone)
                     work_delete(*r.group, *e);
             r.group->rx_synced = r.group->rx == Rx::Live;
+            if (r.group->rx_synced)
+                confirm(*r.group);
             r.done = true;
         } else {
             break;
@@ -210,6 +214,13 @@ void Session::Impl::on(frame::EntryFrame &f)
     if (g->rx == Rx::Live)
         g->known = f.change;
     auto *held = g->db.find(f.entry.key);
+    if (disputed(*g, f.entry, held)) {
+        n.stale++;
+        if (held)
+            held->snapshot = g->snapshot;
+        received.back().done = true;
+        return;
+    }
     const auto rel = held ? relation(f.entry.version, held->version) : Relation::Newer;
     if (held && !held->tombstone && rel == Relation::Same) {
         n.duplicate++;
@@ -258,6 +269,11 @@ void Session::Impl::on(frame::Delete &f)
     if (g->rx == Rx::Live)
         g->known = f.change;
     auto *held = g->db.find(f.key);
+    if (held && held->parent && g->rivals.contains(*held->parent)) {
+        n.stale++;
+        received.back().done = true;    // decided with its IKE_SA
+        return;
+    }
     const auto rel = held ? relation(f.version, held->version) : Relation::Newer;
     if (!held || held->tombstone || rel == Relation::Older) {
         n.stale += held && rel == Relation::Older;
@@ -308,6 +324,8 @@ void Session::Impl::on(frame::SnapshotEnd &f)
         std::sort(extra.begin(), extra.end());
         for (const auto &key : extra) {
             Entry &e = *g->db.find(key);
+            if (e.parent && g->rivals.contains(*e.parent))
+                continue;       // goes with its IKE_SA
             if (e.own && e.version.generation) {
                 if (key.kind == Kind::IkeSa)
                     g->contested.insert(key);

@@ -20,7 +20,7 @@ void Session::Impl::offer(Group &g)
     g.tx = Tx::Offered;
     g.offered = g.generation;
     g.serial = next_serial++;
-    frame::encode(tx, frame::Offer{g.tag, g.generation, g.serial, g.db.last_change(), g.db.size()});
+    frame::encode(tx, frame::Offer{g.tag, g.generation, g.serial, g.db.last_change(), g.db.size(), g.inherits});
     n.frames_out++;
 }
 
@@ -285,123 +285,6 @@ void Session::Impl::on(frame::Nack &f)
         }
         break;
     }
-}
-
-std::optional<std::uint32_t> Session::Impl::inbound_age(const Group &g, const Entry &e) const
-{
-    const auto it = g.inbound.find(e.parent ? *e.parent : e.key);
-    if (it == g.inbound.end())
-        return std::nullopt;
-    const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - it->second).count();
-    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(age, 0, UINT32_MAX));
-}
-
-// A standby's own records, proposed to the master; small parts at a time, and behind
-// its final sequence state, which must be there before anything sends under their keys.
-void Session::Impl::propose(Group &g)
-{
-    if (!listens(g) || g.propose.empty() || !g.final_done || !g.frozen_out.empty())
-        return;
-    for (; !g.propose.empty() && tx.size() < config.write_chunk; g.propose.pop_front()) {
-        if (!g.db.find_live(g.propose.front()))
-            continue;
-        Entry &e = *g.db.find(g.propose.front());
-        e.inbound_age_ms = inbound_age(g, e);
-        frame::encode_propose(tx, g.tag, g.generation, e, g.db.children(e.key));
-        n.frames_out++;
-        n.proposed++;
-    }
-}
-
-// Whether a proposed state beats the one held here. A newer version descends from it,
-// unless both nodes were acting apart from each other: then the one counts that
-// authenticated a packet of the tunnel last.
-bool Session::Impl::takes(const Group &g, const Entry &held, const Entry &proposed) const
-{
-    if (relation(proposed.version, held.version) != Relation::Newer)
-        return false;
-    if (held.tombstone || !held.own || held.version.generation == proposed.version.generation)
-        return true;
-    const auto ours = inbound_age(g, held);
-    return !ours || !proposed.inbound_age_ms || *proposed.inbound_age_ms <= *ours;
-}
-
-void Session::Impl::outvote(Group &g, const Key &ike)
-{
-    g.outvoted.insert(ike);
-    for (const auto &key : g.db.children(ike))
-        g.db.touch(*g.db.find(key));    // the standby has not listened to them so far
-}
-
-// Ours goes out again. Where the refused version counts as newer, the decision makes
-// ours newer still: else it would be proposed for ever.
-void Session::Impl::insist(Group &g, Entry *held, const Entry &refused)
-{
-    const Version above{g.generation, refused.version.lineage, refused.version.version + 1};
-    const bool newer = !held || relation(refused.version, held->version) == Relation::Newer;
-    if (newer && (!held || held->tombstone)) {
-        g.db.bury(refused.key, above).own = true;
-    } else if (newer) {
-        Entry ours;
-        ours.key = held->key;
-        ours.parent = held->parent;
-        ours.version = {g.generation, held->version.lineage, held->version.version};
-        ours.name = held->name;
-        ours.info = held->info;
-        ours.data = held->data.clone();
-        ours.extra = held->extra.clone();
-        g.db.store(std::move(ours), true);
-    } else if (held->tombstone || held->version != refused.version) {
-        g.db.touch(*held);
-    }
-}
-
-// A standby's record from the time when it was acting itself (a dual master, or a
-// failure before it was sent). What wins, or is unknown, is taken and comes back to the
-// standby as our own change; what we buried stays buried. A tunnel wins or loses as a
-// whole: with its IKE_SA.
-void Session::Impl::on(frame::Propose &f)
-{
-    auto *g = find(f.tag);
-    if (!g)
-        return;
-    if (!serves(*g) || g->peer_acting) {
-        n.rejected_not_acting++;
-        return;
-    }
-    if (f.generation != g->generation) {
-        n.rejected_generation++;
-        return;
-    }
-    Entry &e = f.entry;
-    auto *held = g->db.find(e.key);
-    const bool live = held && !held->tombstone;
-    const bool outvoted = e.parent && g->outvoted.contains(*e.parent);
-    if (outvoted || (held && !takes(*g, *held, e))) {
-        const bool loses = e.key.kind == Kind::IkeSa && live && held->version != e.version;
-        insist(*g, held, e);
-        if (loses)
-            outvote(*g, e.key);
-        return;
-    }
-    if (e.key.kind == Kind::IkeSa && live)
-        for (const auto &key : g->db.children(e.key)) {
-            if (std::find(f.children.begin(), f.children.end(), key) != f.children.end())
-                continue;       // it comes again after its IKE_SA
-            g->parked.erase(key);
-            const auto version = g->db.find(key)->version;
-            Entry &grave = g->db.bury(key, {g->generation, version.lineage, version.version + 1});
-            grave.own = true;
-            grave.delete_due = false;
-        }
-    n.merged++;
-    log(act::Severity::Info, g->tag, "merged", e.key.str() + " " + e.name + " taken over from the peer");
-    e.version.generation = g->generation;
-    const bool append = !held || !unsent(*g, *held);
-    Entry &stored = g->db.store(std::move(e), append);
-    stored.own = true;
-    g->db.set_status(stored, LocalStatus::Pending);
-    import(*g, stored);
 }
 
 void Session::Impl::on(frame::FrozenAck &f)

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Two lives of a tunnel: a standby has records from a time when it was acting itself
+// and the present master did not hear it (a dual master; an agent that came back
+// without its memory while its charon kept what it had). The standby puts them to the
+// master, and takes nothing of the master's life of that tunnel before the decision.
+// The master decides by who authenticated a packet of the tunnel last (I5: its word
+// counts), IKE_SA first; its CHILD_SAs follow the IKE_SA.
+//
+// Whether a record descends from another cannot be told from their numbers alone: a
+// generation is higher also where its writer had not heard the one before. So an
+// acting master says which term of the peer it has heard whole (Offer::inherits).
+#include <algorithm>
+
+#include "core/mcs/session_impl.hpp"
+
+namespace mcipsec::mcs {
+
+// --------------------------------------------------------------- standby ---
+
+// Whether the master's record is of another life than the one that went on here, and no
+// decision has been heard. Puts ours to it the first time.
+bool Session::Impl::disputed(Group &g, const Entry &theirs, const Entry *held)
+{
+    const Key &ike = theirs.parent ? *theirs.parent : theirs.key;
+    const bool ours = held && !held->tombstone && held->own && held->version.generation > g.offer->inherits;
+    if (!theirs.parent && ours && held->version != theirs.version && !g.appealed.contains(ike) && g.rivals.insert(ike).second) {
+        g.contested.insert(ike);
+        g.propose.push_back(ike);
+        for (const auto &key : g.db.children(ike))
+            g.propose.push_back(key);
+    }
+    return g.rivals.contains(ike);
+}
+
+// In sync with the master: what is not put to it is not ours alone any more.
+void Session::Impl::confirm(Group &g)
+{
+    const std::unordered_set<Key, KeyHash> open(g.propose.begin(), g.propose.end());
+    for (auto &[key, e] : g.db.entries())
+        if (e.own && !open.contains(key) && !g.contested.contains(e.parent ? *e.parent : key))
+            e.own = false;
+}
+
+std::optional<std::uint32_t> Session::Impl::inbound_age(const Group &g, const Entry &e) const
+{
+    const auto it = g.inbound.find(e.parent ? *e.parent : e.key);
+    if (it == g.inbound.end())
+        return std::nullopt;
+    const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - it->second).count();
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(age, 0, UINT32_MAX));
+}
+
+// A standby's own records, proposed to the master; small parts at a time, and behind
+// its final sequence state, which must be there before anything sends under their keys.
+void Session::Impl::propose(Group &g)
+{
+    if (!listens(g) || g.propose.empty() || !g.final_done || !g.frozen_out.empty())
+        return;
+    for (; !g.propose.empty() && tx.size() < config.write_chunk; g.propose.pop_front()) {
+        const Key key = g.propose.front();
+        if (g.rivals.erase(key))
+            g.appealed.insert(key);     // what comes next of it counts
+        if (!g.db.find_live(key))
+            continue;
+        Entry &e = *g.db.find(key);
+        e.inbound_age_ms = inbound_age(g, e);
+        frame::encode_propose(tx, g.tag, g.generation, e, g.db.children(e.key));
+        n.frames_out++;
+        n.proposed++;
+    }
+}
+
+// ---------------------------------------------------------------- master ---
+
+// Whether the proposed state was written without this one being known, and this one
+// without the proposed: no number says which is later. Generation 0: charon had it when
+// this agent began, nobody knows whose it was.
+bool Session::Impl::apart(const Group &g, const Entry &held, const Entry &proposed) const
+{
+    return !held.tombstone && (held.own || held.version.generation == 0) &&
+           proposed.version.generation != held.version.generation && proposed.version.generation > g.inherits;
+}
+
+bool Session::Impl::takes(const Group &g, const Entry &held, const Entry &proposed) const
+{
+    if (proposed.parent && g.adopted.contains(*proposed.parent))
+        return true;
+    const bool newer = relation(proposed.version, held.version) == Relation::Newer;
+    if (!apart(g, held, proposed))
+        return newer;
+    const auto ours = inbound_age(g, held);
+    if (ours && proposed.inbound_age_ms)
+        return *proposed.inbound_age_ms <= *ours;
+    return ours || proposed.inbound_age_ms ? !ours : newer;
+}
+
+void Session::Impl::outvote(Group &g, const Key &ike)
+{
+    g.outvoted.insert(ike);
+    for (const auto &key : g.db.children(ike))
+        g.db.touch(*g.db.find(key));    // the standby has not listened to them so far
+}
+
+// Ours goes out again. Where the refused version counts as newer, the decision makes
+// ours newer still: else it would be proposed for ever.
+void Session::Impl::insist(Group &g, Entry *held, const Entry &refused)
+{
+    const Version above{g.generation, refused.version.lineage, refused.version.version + 1};
+    const bool newer = !held || relation(refused.version, held->version) == Relation::Newer;
+    if (newer && (!held || held->tombstone)) {
+        g.db.bury(refused.key, above).own = true;
+    } else if (newer) {
+        Entry ours;
+        ours.key = held->key;
+        ours.parent = held->parent;
+        ours.version = {g.generation, held->version.lineage, held->version.version};
+        ours.name = held->name;
+        ours.info = held->info;
+        ours.data = held->data.clone();
+        ours.extra = held->extra.clone();
+        g.db.store(std::move(ours), true);
+    } else if (held->tombstone || held->version != refused.version) {
+        g.db.touch(*held);
+    }
+}
+
+// A standby's record. The decision needs to know who was heard here, as of now.
+void Session::Impl::on(frame::Propose &f)
+{
+    auto *g = find(f.tag);
+    if (!g)
+        return;
+    if (!serves(*g) || g->peer_acting) {
+        n.rejected_not_acting++;
+        return;
+    }
+    if (f.generation != g->generation) {
+        n.rejected_generation++;
+        return;
+    }
+    if (g->proposals.empty())
+        out.push_back(act::InboundWanted{g->tag});
+    g->proposals.push_back(std::move(f));
+}
+
+void Session::Impl::on(ev::InboundSeen &r)
+{
+    auto *g = find(r.tag);
+    if (!g)
+        return;
+    g->inbound.clear();
+    g->inbound.insert(r.ike.begin(), r.ike.end());
+    for (auto &f : std::exchange(g->proposals, {}))
+        if (serves(*g) && !g->peer_acting && f.generation == g->generation)
+            decide(*g, std::move(f));
+}
+
+// What wins, or is unknown, is taken and comes back to the standby as our own change;
+// what we buried stays buried. A tunnel wins or loses as a whole: with its IKE_SA.
+void Session::Impl::decide(Group &g, frame::Propose &&f)
+{
+    Entry &e = f.entry;
+    const bool ike = e.key.kind == Kind::IkeSa;
+    auto *held = g.db.find(e.key);
+    const bool live = held && !held->tombstone;
+    const bool outvoted = e.parent && g.outvoted.contains(*e.parent);
+    if (outvoted || (held && !takes(g, *held, e))) {
+        const bool loses = ike && live && held->version != e.version;
+        insist(g, held, e);
+        if (loses)
+            outvote(g, e.key);
+        return;
+    }
+    std::vector<Key> ended;
+    if (ike && live) {
+        if (apart(g, *held, e))
+            g.adopted.insert(e.key);
+        for (const auto &key : g.db.children(e.key)) {
+            if (std::find(f.children.begin(), f.children.end(), key) != f.children.end())
+                continue;       // it comes again after its IKE_SA
+            g.parked.erase(key);
+            const auto version = g.db.find(key)->version;
+            g.db.bury(key, {g.generation, version.lineage, version.version + 1}).own = true;
+            ended.push_back(key);
+        }
+    }
+    n.merged++;
+    log(act::Severity::Info, g.tag, "merged", e.key.str() + " " + e.name + " taken over from the peer");
+    e.version.generation = g.generation;
+    if (held && relation(e.version, held->version) != Relation::Newer)
+        e.version.version = held->version.version + 1;
+    const bool append = !held || !unsent(g, *held);
+    Entry &stored = g.db.store(std::move(e), append);
+    stored.own = true;
+    stored.gives_way = ike && stored.in_charon;
+    g.db.set_status(stored, LocalStatus::Pending);
+    import(g, stored);
+    for (const auto &key : ended)       // most go with the IKE_SA; not where charon does not replace it
+        work_delete(g, *g.db.find(key));
+}
+
+// Whether a record of the own charon is of a life that has lost: charon has it until the
+// other one is imported.
+bool Session::Impl::gives_way(const Group &g, const Key &key, const std::optional<Key> &parent) const
+{
+    const auto *held = g.db.find_live(key);
+    const auto *ike = key.kind == Kind::IkeSa ? held : parent ? g.db.find_live(*parent) : held && held->parent ? g.db.find_live(*held->parent) : nullptr;
+    return ike && ike->gives_way;
+}
+
+}  // namespace mcipsec::mcs

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Two lives of one tunnel: which of them the master keeps, and that both end up with it.
+#include "unit/mcs_sim.hpp"
+
+using namespace mcs_sim;
+
+namespace {
+
+void what_only_the_old_master_knew_is_not_lost(void **)
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.run();
+    p.cut();
+    p.tunnel(p.a, 2);   // never reached the standby
+    p.upsert(p.a, ike(1));
+    p.role(p.b, true, false, 2);
+    p.remove(p.b, child(1));
+    p.role(p.a, false, true, 2);
+    p.connect();
+    p.run();
+    // B decides: it takes tunnel 2, it keeps its own delete.
+    assert_int_equal(p.b.entries(), 3);
+    p.assert_same(p.b);
+    assert_true(p.b.session.status().counters.merged >= 2);
+    assert_null(p.a.session.entry(kTag, child(1)));
+}
+
+// Both were acting apart from each other and wrote; A becomes master. ours, theirs: how
+// long ago A and B last heard the customer. again: A writes once more before they meet.
+void two_lives(Duration ours, Duration theirs, bool b_wins, bool again)
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.run();
+    p.cut();
+    p.role(p.a, true, false, 2);
+    p.role(p.b, true, false, 3);
+    p.upsert(p.a, ike(1));
+    p.upsert(p.b, ike(1));              // the customer's exchange with B: a rekey
+    p.upsert(p.b, child(2), ike(1));
+    p.remove(p.b, child(1));
+    p.now += 100s;
+    p.role(p.a, true, false, 4);
+    p.role(p.b, false, true, 4);
+    if (again)
+        p.upsert(p.a, ike(1));
+    p.a.inbound = {{ike(1), p.now - ours}};
+    p.b.inbound = {{ike(1), p.now - theirs}};
+    SaSeq last{};
+    last.sa.spi = 7;
+    p.b.final_seq = {last};
+    p.connect();
+    p.run();
+    p.assert_same(p.a);
+    assert_int_equal(p.a.entries(), 2);
+    assert_int_equal(p.a.session.entry(kTag, child(b_wins ? 2 : 1)) != nullptr, 1);
+    assert_null(p.a.session.entry(kTag, child(b_wins ? 1 : 2)));
+    // Its final sequence state is there before its records are.
+    assert_int_equal(p.a.frozen.size(), 1);
+    assert_int_equal(p.a.frozen[0].handover, 0);
+    assert_int_equal(p.a.frozen[0].sas.size(), 1);
+    assert_true((p.a.session.status().counters.merged > 0) == b_wins);
+}
+
+void of_two_lives_the_one_with_the_traffic_wins(void **)
+{
+    for (const bool again : {false, true}) {
+        two_lives(50s, 1s, true, again);
+        two_lives(1s, 50s, false, again);
+    }
+}
+
+// A's agent dies, B takes over and rekeys with the customer, A's agent comes back to a charon
+// that knows of nothing. Before the two have spoken both are without mastership for a moment,
+// and the election makes A master, by its priority.
+struct ForgetfulMaster : Pair {
+    ForgetfulMaster()
+    {
+        tunnel(a, 1);
+        run();
+        cut();
+        a.restart(config(0xa2));
+        step(a, ev::GroupAdd{kTag, 1});
+        role(b, true, false, 2);
+        upsert(b, ike(1));
+        upsert(b, child(2), ike(1));
+        remove(b, child(1));
+        upsert(b, ike(1));
+        role(a, false, true, 2);
+        charon_up(a);
+        role(a, true, false, 3);
+        role(b, false, true, 3);
+    }
+    void assert_life_of_b()
+    {
+        assert_same(a);
+        assert_non_null(a.session.entry(kTag, child(2)));
+        assert_null(a.session.entry(kTag, child(1)));
+        assert_int_equal(a.charon.sas.count(child(1)) + b.charon.sas.count(child(1)), 0);
+        // And it stays so.
+        advance(70s);
+        const auto merged = a.session.status().counters.merged, mended = b.session.status().counters.audit_mismatches;
+        for (int i = 0; i < 3; i++) {
+            connect();
+            advance(70s);
+        }
+        assert_int_equal(a.session.status().counters.merged, merged);
+        assert_int_equal(b.session.status().counters.audit_mismatches, mended);
+        upsert(a, ike(1));
+        run();
+        assert_same(a);
+    }
+};
+
+void a_higher_generation_does_not_win_over_what_its_writer_never_heard(void **)
+{
+    for (const int writes : {0, 1, 6}) {
+        ForgetfulMaster p;
+        for (int i = 0; i < writes; i++)
+            p.upsert(p.a, ike(1));          // it tries to rekey; nobody answers
+        p.b.inbound = {{ike(1), p.now - 8s}};
+        if (writes > 1)
+            p.a.charon.changing = {ike(1)};     // and once more, while the other life is on its way
+        p.connect();
+        p.run();
+        p.assert_life_of_b();
+        assert_true(p.a.charon.changing.empty());
+    }
+}
+
+void what_the_losing_charon_says_before_it_is_told_does_not_count(void **)
+{
+    ForgetfulMaster p;
+    p.upsert(p.a, ike(1));
+    p.b.inbound = {{ike(1), p.now - 8s}};
+    bool said = false;
+    p.connect();
+    // The decision is made, the import is on its way, and charon has one more word.
+    for (int i = 0; i < 10000 && !said; i++) {
+        p.a.charon.hold = p.a.session.status().counters.merged > 0;
+        if (p.a.charon.hold) {
+            auto old = Charon::Sa{hash(ike(1)), 40, std::nullopt, Bytes(64, 40)};
+            p.step(p.a, p.record(p.a, ike(1), old));
+            p.step(p.a, p.record(p.a, child(1), {hash(ike(1)), 40, ike(1), Bytes(64, 40)}));
+            p.step(p.a, ev::LocalDelete{kTag, child(2), ev::DeleteScope::Global, p.a.plugin_epoch, ++p.a.plugin_seq});
+            p.step(p.a, ev::LocalDelete{kTag, ike(1), ev::DeleteScope::Global, p.a.plugin_epoch, ++p.a.plugin_seq});
+            said = true;
+            break;
+        }
+        p.answer(p.b);
+        p.answer(p.a);
+        p.move(p.a);
+        p.move(p.b);
+    }
+    assert_true(said);
+    p.a.charon.hold = false;
+    p.run();
+    p.assert_life_of_b();
+    assert_int_equal(p.a.acked, p.a.plugin_seq);
+}
+
+// The customer came to A meanwhile: B's life is over, though it is the one with more changes.
+void the_master_that_was_heard_last_keeps_its_life(void **)
+{
+    ForgetfulMaster p;
+    p.upsert(p.a, ike(1));
+    p.upsert(p.a, child(3), ike(1));
+    p.a.inbound = {{ike(1), p.now - 1s}};
+    p.b.inbound = {{ike(1), p.now - 8s}};
+    p.connect();
+    p.run();
+    p.assert_same(p.a);
+    assert_non_null(p.a.session.entry(kTag, child(3)));
+    assert_null(p.a.session.entry(kTag, child(2)));
+    assert_int_equal(p.a.session.status().counters.merged, 0);
+}
+
+// B heard all of A's term before it took over: whatever A wrote then, B's state descends from it,
+// and no age is asked for. A's agent was only stopped, it has its memory.
+void who_heard_all_is_not_asked_for_ages(void **)
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.run();
+    p.cut();
+    p.role(p.b, true, false, 2);
+    p.upsert(p.b, ike(1));
+    p.role(p.a, false, true, 2);
+    p.a.inbound = {{ike(1), p.now - 1s}};
+    p.connect();
+    p.run();
+    p.assert_same(p.b);
+    assert_int_equal(p.a.session.status().counters.proposed, 0);
+    assert_int_equal(p.b.session.entry(kTag, ike(1))->version.generation, 2);
+    // Back again, and once more with an agent that begins anew in between.
+    p.role(p.b, false, true, 3);
+    p.role(p.a, true, false, 3);
+    p.upsert(p.a, ike(1));
+    p.run();
+    p.assert_same(p.a);
+    p.cut();
+    p.a.restart(config(0xa3));
+    p.step(p.a, ev::GroupAdd{kTag, 1});
+    p.role(p.a, true, false, 3);
+    p.charon_up(p.a);
+    p.b.inbound = {{ike(1), p.now}};
+    p.connect();
+    p.run();
+    p.assert_same(p.a);
+    assert_int_equal(p.b.session.status().counters.proposed, 0);
+}
+
+// A deleted a CHILD_SA in its own life; in the life that wins it is there.
+void a_delete_of_the_life_that_lost_is_void(void **)
+{
+    ForgetfulMaster p;
+    p.upsert(p.a, ike(1));
+    p.upsert(p.a, child(2), ike(1));
+    p.remove(p.a, child(2));
+    p.upsert(p.a, child(5), ike(1));
+    p.b.inbound = {{ike(1), p.now - 8s}};
+    p.connect();
+    p.run();
+    p.assert_life_of_b();
+    assert_null(p.a.session.entry(kTag, child(5)));
+}
+
+// A peer that does not say what it inherits is believed, as before.
+void an_offer_without_that_word_inherits_everything(void **)
+{
+    SecretBuffer out;
+    frame::encode(out, frame::Offer{kTag, 3, 1, 10, 2, 7});
+    FrameReader reader;
+    reader.append(out.view());
+    auto raw = reader.next();
+    assert_true(raw && raw->has_value());
+    auto f = frame::decode(**raw);
+    assert_int_equal(std::get<frame::Offer>(*f).inherits, 7);
+    SecretBuffer old;
+    {
+        FrameWriter w(old, static_cast<std::uint8_t>(frame::Type::Offer));
+        w.text(1, kTag);
+        w.u64(2, 3);
+        w.u64(3, 1);
+    }
+    reader.append(old.view());
+    raw = reader.next();
+    assert_true(raw && raw->has_value());
+    f = frame::decode(**raw);
+    assert_true(std::get<frame::Offer>(*f).inherits == UINT64_MAX);
+}
+
+}  // namespace
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_only_the_old_master_knew_is_not_lost),
+        cmocka_unit_test(of_two_lives_the_one_with_the_traffic_wins),
+        cmocka_unit_test(a_higher_generation_does_not_win_over_what_its_writer_never_heard),
+        cmocka_unit_test(what_the_losing_charon_says_before_it_is_told_does_not_count),
+        cmocka_unit_test(the_master_that_was_heard_last_keeps_its_life),
+        cmocka_unit_test(who_heard_all_is_not_asked_for_ages),
+        cmocka_unit_test(a_delete_of_the_life_that_lost_is_void),
+        cmocka_unit_test(an_offer_without_that_word_inherits_everything),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
