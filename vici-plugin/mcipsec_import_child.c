@@ -4,12 +4,13 @@
  *
  * charon has no way to adopt kernel states: it installs them, and the agent
  * sets their sequence numbers afterwards. A state that an earlier charon left
- * in the kernel is removed by the failed attempt, so there are two attempts.
+ * in the kernel is removed by the attempt that it makes fail: one for each
+ * direction, so there are three attempts.
  */
 
 #include "mcipsec_import_child.h"
 
-#define ATTEMPTS	2
+#define ATTEMPTS	3
 
 static chunk_t chunk(mcipsec_bytes_t bytes)
 {
