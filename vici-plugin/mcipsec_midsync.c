@@ -486,18 +486,6 @@ static void read_answer(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 	copy->destroy(copy);
 }
 
-static bool busy(ike_sa_t *ike_sa)
-{
-	enumerator_t *enumerator;
-	task_t *task;
-	bool found;
-
-	enumerator = ike_sa->create_task_enumerator(ike_sa, TASK_QUEUE_ACTIVE);
-	found = enumerator->enumerate(enumerator, &task);
-	enumerator->destroy(enumerator);
-	return found;
-}
-
 /**
  * A request with an id beyond the expected one. Lock held.
  */
@@ -521,7 +509,7 @@ static void read_ahead(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 	{
 		mcipsec_midsync_start(entry->key, 0);
 	}
-	else if (!busy(ike_sa))
+	else if (!mcipsec_task_active(ike_sa))
 	{
 		ike_sa->set_message_id(ike_sa, FALSE, mid);
 		group->n.followed++;

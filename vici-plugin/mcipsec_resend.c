@@ -6,6 +6,11 @@
  * from initiating another one. The answer is parsed by charon (the message id is
  * the expected one) and withdrawn in the hook for plain messages, so no task
  * sees it; a job does the rest, as a hook may not.
+ *
+ * While both chassis act, because they do not hear each other, the answer to a
+ * request of one may come to the other, which has none under way. charon would
+ * end the IKE_SA for that; it is withdrawn, too, and what it says counts: the
+ * peer expects the next message id.
  */
 
 #include "mcipsec_resend.h"
@@ -69,7 +74,7 @@ struct answer_t {
 };
 
 /**
- * Next repetition of a request
+ * Next repetition of a request; also an answer to one of the other chassis
  */
 struct repeat_t {
 	uint8_t key[MCIPSEC_KEY_IKE];
@@ -274,6 +279,32 @@ static job_requeue_t answer_job(answer_t *answer)
 }
 
 /**
+ * The peer has answered the request with our next message id, of the other chassis
+ */
+static job_requeue_t foreign_job(repeat_t *answer)
+{
+	ike_sa_t *ike_sa;
+
+	if (!resend)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	ike_sa = mcipsec_ike_checkout(resend->table, answer->key);
+	if (!ike_sa)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	if (ike_sa->get_message_id(ike_sa, TRUE) == answer->mid &&
+		!mcipsec_task_active(ike_sa))
+	{
+		ike_sa->set_message_id(ike_sa, TRUE, answer->mid + 1);
+	}
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	resend->announce->dirty(resend->announce, answer->key);
+	return JOB_REQUEUE_NONE;
+}
+
+/**
  * Read what an answer says
  */
 static void read_answer(answer_t *answer, message_t *message)
@@ -317,9 +348,10 @@ METHOD(listener_t, message_hook, bool,
 {
 	uint8_t key[MCIPSEC_KEY_IKE];
 	mcipsec_ike_entry_t *entry;
+	bool ours, known;
 	answer_t *answer;
+	repeat_t *foreign;
 	uint32_t mid;
-	bool ours;
 
 	if (!ike_sa || !incoming || !plain || message->get_request(message) ||
 		ike_sa->get_version(ike_sa) != IKEV2)
@@ -331,11 +363,27 @@ METHOD(listener_t, message_hook, bool,
 
 	this->table->lock->lock(this->table->lock);
 	entry = this->table->get_ike(this->table, key, FALSE);
+	known = entry && entry->published;
 	ours = entry && entry->request_imported && entry->request_mid == mid &&
 		   mcipsec_placeholder_find(ike_sa, MCIPSEC_WAIT_REQUEST, FALSE);
 	this->table->lock->unlock(this->table->lock);
 	if (!ours)
 	{
+		if (known && ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
+			!mcipsec_task_active(ike_sa))
+		{
+			DBG1(DBG_IKE, "ignoring the answer to request %u of the other "
+				 "chassis", mid);
+			message->set_exchange_type(message, EXCHANGE_TYPE_UNDEFINED);
+			INIT(foreign,
+				.mid = mid,
+			);
+			memcpy(foreign->key, key, sizeof(foreign->key));
+			lib->processor->queue_job(lib->processor, (job_t*)
+				callback_job_create_with_prio((callback_job_cb_t)foreign_job,
+					foreign, free, (callback_job_cancel_t)return_false,
+					JOB_PRIO_HIGH));
+		}
 		return TRUE;
 	}
 	INIT(answer,

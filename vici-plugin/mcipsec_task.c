@@ -189,6 +189,21 @@ bool mcipsec_placeholder_find(ike_sa_t *ike_sa, mcipsec_wait_t wait,
 /*
  * Described in header
  */
+bool mcipsec_task_active(ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	task_t *task;
+	bool found;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, TASK_QUEUE_ACTIVE);
+	found = enumerator->enumerate(enumerator, &task);
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/*
+ * Described in header
+ */
 void mcipsec_placeholder_remove(ike_sa_t *ike_sa)
 {
 	task_queue_t queues[] = { TASK_QUEUE_ACTIVE, TASK_QUEUE_QUEUED };

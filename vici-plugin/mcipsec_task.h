@@ -36,6 +36,11 @@ bool mcipsec_placeholder_find(ike_sa_t *ike_sa, mcipsec_wait_t wait,
 							  bool remove);
 
 /**
+ * Does charon, or do we for it, wait for the answer to a request?
+ */
+bool mcipsec_task_active(ike_sa_t *ike_sa);
+
+/**
  * Remove all placeholders, queued ones too.
  */
 void mcipsec_placeholder_remove(ike_sa_t *ike_sa);

@@ -113,6 +113,24 @@ tap.check(wait_for(lambda: len(peer_spis()) == 2, 60), "the peer has one CHILD_S
 tap.check(wait_for(lambda: ping(1, 1), 30), "ping through B")
 stay(b, a)
 
+# both act, apart from each other, and the answer to a request of one comes to the other
+spis = peer_spis()
+b.sink = None
+a.group(state="active")
+lab("A", "ip", "addr", "add", GATEWAY + PREFIX, "dev", "eth0", check=False)
+mac = lab("A", "cat", "/sys/class/net/eth0/address").strip()
+lab("peer", "ip", "neigh", "replace", GATEWAY, "lladdr", mac, "nud", "permanent", "dev", "eth0")
+key = wait_for(lambda: b.live("child"))[0]["key"]
+tap.equal(b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "B begins a rekey")
+tap.check(wait_for(lambda: "ignoring the answer to request" in lab("A", "cat", "/lab/A/log/charon.log"), 60),
+          "the answer comes to A, which acts, too")
+tap.equal((a.counter("ike"), a.counter("child"), len(a.kernel_spis())), (1, 1, 2), "A keeps the tunnel")
+lab("A", "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0", check=False)
+lab("peer", "ip", "neigh", "del", GATEWAY, "dev", "eth0", check=False)
+tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 60),
+          "B gets it when it is repeated", (spis, peer_spis()))
+stay(b, a)
+
 # the peer's own deletion reaches the standby
 lab("peer", "swanctl", "--terminate", "--ike", "tunnel")
 tap.check(wait_for(lambda: b.counter("ike") == 0 and a.counter("ike") == 0 and a.counter("child") == 0, 30),
