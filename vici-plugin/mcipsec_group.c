@@ -660,8 +660,11 @@ METHOD(mcipsec_group_t, rekey, mcipsec_rekey_result_t,
 	if (child_sa)
 	{
 		result = MCIPSEC_REKEY_BUSY;
+		/* without its outbound half it is the peer's rekey in the middle: the
+		 * peer may not have seen our answer, and would not know it */
 		if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
 			child_sa->get_state(child_sa) == CHILD_INSTALLED &&
+			!(child_sa->get_outbound_state(child_sa) & CHILD_OUTBOUND_REGISTERED) &&
 			!mcipsec_resend_pending(ike_sa))
 		{
 			result = MCIPSEC_REKEY_QUEUED;

@@ -69,6 +69,11 @@ tap.check(wait_for(lambda: a.counter("held") >= 1), "A holds its answer to a rek
 tap.check(wait_for(lambda: b.counter("child") == 2), "B has the new CHILD_SA", b.status())
 tap.check(set(spis) <= set(peer_spis()) and "REKEYING" in sas("peer"), "the peer waits")
 take_over("A", b)
+deafen(True)
+new = [r["key"] for r in a.live("child") if "0x" + r["key"][:8] not in spis]
+tap.equal([b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"] for key in new], ["busy"],
+          "B leaves the new CHILD_SA to the peer until that has the answer")
+deafen(False)
 a.sink = None
 tap.check(wait_for(lambda: b.counter("resent") >= 1, 60), "the peer repeats, B answers with A's bytes", b.status())
 tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 60),
