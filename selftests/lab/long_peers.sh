@@ -38,7 +38,7 @@ net()
 	done
 }
 
-# group N PRIORITY: of a chassis's file; peer ADDR BFD GROUP PRIORITY
+# group N [LINE]: of a chassis's file; peer ADDR BFD GROUP PRIORITY DISCOVERY
 group()
 {
 	cat <<-EOT
@@ -65,7 +65,7 @@ peer()
 	bfd = { $2 }
 	keep-alive-interval = 2
 	hold-on-neighbor-failure = 4
-	discovery-interval = 10
+	discovery-interval = $5
 	[redundancy.multi-chassis.peer."$1".mc-ipsec.tunnel-group.$3]
 	priority = $4
 	EOT
@@ -84,12 +84,12 @@ files()
 	done
 	{
 		group 1 'static-tunnel-redundant-next-hop = ["192.0.2.2"]'; group 2; group 3
-		peer 192.0.2.2 'transmit = 1000, receive = 1000, multiplier = 6' 1 200
-		peer 192.0.2.3 'transmit = 1000, receive = 1000, multiplier = 6' 2 50
-		peer 192.0.2.4 'transmit = 1000, receive = 800, multiplier = 6, authentication = false' 3 100
+		peer 192.0.2.2 'transmit = 1000, receive = 1000, multiplier = 6' 1 200 90
+		peer 192.0.2.3 'transmit = 1000, receive = 1000, multiplier = 6' 2 50 90
+		peer 192.0.2.4 'transmit = 1000, receive = 800, multiplier = 6, authentication = false' 3 100 10
 	} >>"$LAB_DIR/SeGW-1/etc/mcipsec/mcipsec.toml"
-	{ group 1; peer 192.0.2.1 'transmit = 1000, receive = 1000, multiplier = 6' 1 150; } >>"$LAB_DIR/SeGW-2/etc/mcipsec/mcipsec.toml"
-	{ group 2; peer 192.0.2.1 'transmit = 1000, receive = 1000, multiplier = 6' 2 150; } >>"$LAB_DIR/SeGW-3/etc/mcipsec/mcipsec.toml"
+	{ group 1; peer 192.0.2.1 'transmit = 1000, receive = 1000, multiplier = 6' 1 150 90; } >>"$LAB_DIR/SeGW-2/etc/mcipsec/mcipsec.toml"
+	{ group 2; peer 192.0.2.1 'transmit = 1000, receive = 1000, multiplier = 6' 2 150 90; } >>"$LAB_DIR/SeGW-3/etc/mcipsec/mcipsec.toml"
 	mkdir -p "$LAB_DIR/P-1/etc/bird"
 	cat >"$LAB_DIR/P-1/etc/bird/bird.conf" <<-EOT
 	log stderr all;
