@@ -41,16 +41,17 @@ struct ChildInfo {
 struct ConnectionInfo {
     std::string name;
     std::string version;                                    // "0", "1", "2", or "IKEv1", "IKEv2", "IKEv1/2"
-    std::vector<std::string> local_addrs;
+    std::vector<std::string> local_addrs, remote_addrs;     // none: %any
     std::optional<Duration> dpd_delay, rekey_time, reauth_time;
     bool mobike = false;
     std::vector<ChildInfo> children;
-    Where where, where_version, where_dpd, where_mobike;
+    Where where, where_version, where_dpd, where_mobike, where_remote;
 };
 
 // The rules for a connection that a tunnel of the configuration names: IKEv1,
 // dpd_delay > 0, start_action or close_action other than none refuse it;
-// lifetimes against the seed's guidelines are warned. A connection that no
+// lifetimes against the seed's guidelines are warned, and a static tunnel that
+// serves more than one address. A connection that no
 // tunnel names gives no finding. The same for all at once.
 Findings check_connection(const Config &config, const ConnectionInfo &connection);
 Findings check_connections(const Config &config, std::span<const ConnectionInfo> connections);

@@ -31,6 +31,13 @@ std::string at(const Where &w, const Where &fallback)
     return text.empty() ? text : text + ": ";
 }
 
+// A host by address or name: no wildcard, no network, no range, no second one.
+bool one_peer(const std::vector<std::string> &addrs)
+{
+    return addrs.size() == 1 && !addrs[0].empty() && addrs[0].find_first_of("%/") == std::string::npos && addrs[0] != "0.0.0.0" && addrs[0] != "::" &&
+           (addrs[0].find('-') == std::string::npos || addrs[0].find_first_not_of("0123456789abcdefABCDEF:.-") != std::string::npos);
+}
+
 bool inert(const std::string &action) { return action.empty() || action == "none"; }
 
 void check_child(const ConnectionInfo &c, const ChildInfo &child, Findings &f)
@@ -89,12 +96,19 @@ unsigned keepalived_line(std::string_view text, const std::string &instance, std
 Findings check_connection(const Config &config, const ConnectionInfo &c)
 {
     Findings f;
-    bool group_connection = false;
+    bool group_connection = false, is_static = false;
     for (const auto &[name, t] : config.tunnel)
-        group_connection = group_connection || (t.connection == c.name && config.peer_of(t.tunnel_group));
+        if (t.connection == c.name && config.peer_of(t.tunnel_group)) {
+            group_connection = true;
+            is_static = is_static || t.type == TunnelType::Static;
+        }
     if (!group_connection)
         return f;
     const std::string name = "connection " + c.name;
+    // Seed "Tunnel ISAs": of a point-to-point tunnel only that end point is listened to.
+    if (is_static && !one_peer(c.remote_addrs))
+        f.warnings.push_back(fmt::format("{}{} is that of a static tunnel and has remote_addrs = {}, recommended is the one address of its peer", at(c.where_remote, c.where), name,
+                                         c.remote_addrs.empty() ? "%any" : fmt::format("{}", fmt::join(c.remote_addrs, ", "))));
     if (c.version == "1" || c.version == "IKEv1")
         f.errors.push_back(fmt::format("{}{} is IKEv1, allowed is version = 2", at(c.where_version, c.where), name));
     else if (c.version == "0" || c.version == "IKEv1/2")

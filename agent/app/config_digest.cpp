@@ -137,6 +137,8 @@ Expected<ConnectionFacts> parse_connection(const std::string &name, const Messag
     f.info.reauth_time = r.seconds("reauth-time");
     if (const auto *l = m.list("local-addrs"))
         f.info.local_addrs = *l;
+    if (const auto *l = m.list("remote-addrs"))
+        f.info.remote_addrs = *l;
     f.items["ike-version"] = f.info.version;
     f.items["mobike"] = r.text("mobike");
     f.items["dpd"] = r.text("dpd-delay");

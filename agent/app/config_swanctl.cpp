@@ -258,6 +258,10 @@ std::vector<ConnectionInfo> parse_swanctl(const ConfigText &source, IncludeReade
         c.version = "0";
         take(s, "version", c.version, c.where_version);
         c.local_addrs = list_of(s, "local_addrs");
+        c.remote_addrs = list_of(s, "remote_addrs");
+        c.where_remote = c.where;
+        if (const auto *v = get(s, "remote_addrs"))
+            c.where_remote = v->where;
         c.dpd_delay = time_of(s, "dpd_delay");
         if (const auto *v = get(s, "dpd_delay"))
             c.where_dpd = v->where;

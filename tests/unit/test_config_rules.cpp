@@ -145,6 +145,7 @@ connections {
     version = 2
     mobike = no
     local_addrs = 10.10.20.1
+    remote_addrs = 10.10.10.1
     dpd_delay = 0s
     rekey_time = 172800s
     children {
@@ -199,6 +200,19 @@ void test_swanctl_warned(void **)
     assert_int_equal(swanctl(with(kSwanctl, "rekey_time = 2h", "rekey_time = 20h")).warnings.size(), 1);    // IKE_SA < 3 x CHILD_SA
     assert_int_equal(swanctl(with(kSwanctl, "version = 2", "")).warnings.size(), 1);
     assert_int_equal(swanctl(with(kSwanctl, "version = 2", "")).errors.size(), 0);
+}
+
+// A static tunnel has one peer.
+void test_static_tunnel_serves_one_address(void **)
+{
+    for (const char *other : {"", "remote_addrs = %any", "remote_addrs = 10.10.10.0/24", "remote_addrs = 10.10.10.1-10.10.10.9", "remote_addrs = 10.10.10.1, 10.10.10.2", "remote_addrs = 0.0.0.0"}) {
+        const auto f = swanctl(with(kSwanctl, "remote_addrs = 10.10.10.1", other));
+        assert_true(f.errors.empty());
+        assert_int_equal(f.warnings.size(), 1);
+        assert_non_null(std::strstr(f.warnings[0].c_str(), "connection tunnel-1 is that of a static tunnel and has remote_addrs = "));
+    }
+    for (const char *one : {"remote_addrs = fd00::1", "remote_addrs = a-customer.example.net"})
+        assert_true(swanctl(with(kSwanctl, "remote_addrs = 10.10.10.1", one)).warnings.empty());
 }
 
 void test_swanctl_inheritance(void **)
@@ -382,6 +396,7 @@ int main()
         cmocka_unit_test(test_swanctl_good),
         cmocka_unit_test(test_swanctl_refused),
         cmocka_unit_test(test_swanctl_warned),
+        cmocka_unit_test(test_static_tunnel_serves_one_address),
         cmocka_unit_test(test_swanctl_inheritance),
         cmocka_unit_test(test_swanctl_garbage),
         cmocka_unit_test(test_vici_connection),
