@@ -19,6 +19,12 @@ ENUM(mcipsec_sync_names, MCIPSEC_SYNC_NO, MCIPSEC_SYNC_ALWAYS,
 	"always",
 );
 
+ENUM(mcipsec_share_names, MCIPSEC_SHARE_ALL, MCIPSEC_SHARE_ODD,
+	"all",
+	"even",
+	"odd",
+);
+
 #define COMMIT_LIMIT_DEFAULT	200
 
 typedef struct private_mcipsec_table_t private_mcipsec_table_t;

@@ -61,6 +61,21 @@ typedef enum {
 extern enum_name_t *mcipsec_sync_names;
 
 /**
+ * Which virtual addresses may be handed out: while both chassis may do so and do
+ * not hear each other, each has its own
+ */
+typedef enum {
+	MCIPSEC_SHARE_ALL,
+	MCIPSEC_SHARE_EVEN,
+	MCIPSEC_SHARE_ODD,
+} mcipsec_share_t;
+
+/**
+ * Names of these, as in commands
+ */
+extern enum_name_t *mcipsec_share_names;
+
+/**
  * A tunnel-group
  */
 struct mcipsec_group_entry_t {
@@ -85,6 +100,9 @@ struct mcipsec_group_entry_t {
 
 	/** when to synchronise message ids */
 	mcipsec_sync_t sync;
+
+	/** virtual addresses that may be handed out now */
+	mcipsec_share_t share;
 
 	/** local gateway addresses, host_t */
 	linked_list_t *addresses;

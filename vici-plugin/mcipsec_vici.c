@@ -137,7 +137,7 @@ CALLBACK(version, vici_message_t*,
  * Apply a group command whose values were checked
  */
 static vici_message_t *apply_group(private_mcipsec_vici_t *this, uint32_t id,
-			int state, int commit, u_int limit, int sync, bool more,
+			int state, int commit, u_int limit, int sync, int share, bool more,
 			linked_list_t *addresses, linked_list_t *connections)
 {
 	mcipsec_group_entry_t *group;
@@ -166,6 +166,10 @@ static vici_message_t *apply_group(private_mcipsec_vici_t *this, uint32_t id,
 	if (sync >= 0)
 	{
 		group->sync = sync;
+	}
+	if (share >= 0)
+	{
+		group->share = share;
 	}
 	release = commit == 0 && group->commit;
 	if (commit >= 0)
@@ -205,7 +209,7 @@ CALLBACK(group, vici_message_t*,
 	vici_message_t *reply = NULL;
 	uint64_t number, limit = 0;
 	bool more = FALSE, yes;
-	int state = -1, commit = -1, sync = -1;
+	int state = -1, commit = -1, sync = -1, share = -1;
 	char *str, *bad;
 	host_t *other;
 
@@ -233,6 +237,11 @@ CALLBACK(group, vici_message_t*,
 	{
 		return mcipsec_refuse("message-id-sync: no, needed or always is "
 							  "required");
+	}
+	str = request->get_str(request, NULL, "pool-share");
+	if (str && !enum_from_name(mcipsec_share_names, str, &share))
+	{
+		return mcipsec_refuse("pool-share: all, even or odd is required");
 	}
 	str = request->get_str(request, NULL, "more");
 	if (str && !mcipsec_parse_bool(str, &more))
@@ -283,8 +292,8 @@ CALLBACK(group, vici_message_t*,
 			connections->destroy(connections);
 			connections = NULL;
 		}
-		reply = apply_group(this, number, state, commit, limit, sync, more,
-							addresses, connections);
+		reply = apply_group(this, number, state, commit, limit, sync, share,
+							more, addresses, connections);
 	}
 	this->serial->unlock(this->serial);
 	return reply;
@@ -674,6 +683,7 @@ CALLBACK(status, vici_message_t*,
 		b->add_kv(b, "state", "%N", mcipsec_group_state_names, group->state);
 		b->add_kv(b, "commit", group->commit ? "yes" : "no");
 		b->add_kv(b, "commit-limit-ms", "%u", group->commit_limit);
+		b->add_kv(b, "pool-share", "%N", mcipsec_share_names, group->share);
 		b->add_kv(b, "ike", "%u", ike);
 		b->add_kv(b, "child", "%u", child);
 		b->add_kv(b, "held", "%u", group->held);

@@ -5,6 +5,8 @@
  * A pool offers addresses one after the other. One that somebody has stays
  * taken out of the pool, under the identity that it was offered to, and is kept
  * here: when the pool is exhausted, those are handed out that are free by then.
+ * The same goes for one that the other chassis may be handing out at this moment:
+ * while neither hears the other, one has the even addresses, one the odd ones.
  */
 
 #include "mcipsec_vips.h"
@@ -56,37 +58,64 @@ struct taken_t {
 static private_mcipsec_vips_t *vips;
 
 /**
- * Has the peer of another IKE_SA an address? The same peer may have it: it
- * reauthenticates. charon's pools know it by the same signs. Lock held.
+ * Is an address one of those that this chassis may hand out? Lock held.
  */
-static bool is_used(private_mcipsec_vips_t *this, host_t *address,
+static bool in_share(private_mcipsec_vips_t *this, host_t *address,
+					 ike_sa_t *ike_sa)
+{
+	mcipsec_group_entry_t *group;
+	chunk_t bytes;
+
+	group = this->table->group_of(this->table, ike_sa->get_my_host(ike_sa));
+	if (!group || group->share == MCIPSEC_SHARE_ALL)
+	{
+		return TRUE;
+	}
+	bytes = address->get_address(address);
+	return (bytes.ptr[bytes.len - 1] & 1) == (group->share == MCIPSEC_SHARE_ODD);
+}
+
+/**
+ * May the peer of an IKE_SA have an address? Not one that the peer of another
+ * has. The same peer may have it: it reauthenticates. charon's pools know it by
+ * the same signs. Lock held.
+ */
+static bool is_free(private_mcipsec_vips_t *this, host_t *address,
 					ike_sa_t *ike_sa, const uint8_t key[MCIPSEC_KEY_IKE])
 {
 	identification_t *id = ike_sa->get_other_eap_id(ike_sa);
 	host_t *host = ike_sa->get_other_host(ike_sa);
 	enumerator_t *entries, *addresses;
+	bool used = FALSE, own = FALSE, has;
 	mcipsec_ike_entry_t *entry;
-	bool found = FALSE;
 	host_t *current;
 
 	entries = this->table->create_ike_enumerator(this->table);
-	while (!found && entries->enumerate(entries, &entry))
+	while (!used && entries->enumerate(entries, &entry))
 	{
-		if (!entry->vips || memeq(entry->key, key, sizeof(entry->key)) ||
-			(id->equals(id, entry->vip_owner) &&
-			 host->equals(host, entry->vip_host)))
+		if (!entry->vips || memeq(entry->key, key, sizeof(entry->key)))
 		{
 			continue;
 		}
+		has = FALSE;
 		addresses = entry->vips->create_enumerator(entry->vips);
-		while (!found && addresses->enumerate(addresses, &current))
+		while (!has && addresses->enumerate(addresses, &current))
 		{
-			found = current->ip_equals(current, address);
+			has = current->ip_equals(current, address);
 		}
 		addresses->destroy(addresses);
+		if (has && id->equals(id, entry->vip_owner) &&
+			host->equals(host, entry->vip_host))
+		{
+			own = TRUE;
+		}
+		else
+		{
+			used = has;
+		}
 	}
 	entries->destroy(entries);
-	return found;
+	return !used && (own || in_share(this, address, ike_sa));
 }
 
 static void add(mcipsec_ike_entry_t *entry, ike_sa_t *ike_sa, host_t *address)
@@ -165,7 +194,7 @@ static host_t *find_taken(private_mcipsec_vips_t *this, linked_list_t *pools,
 	{
 		if (taken->address->get_family(taken->address) == family &&
 			share_pool(taken->pools, pools) &&
-			!is_used(this, taken->address, ike_sa, key))
+			is_free(this, taken->address, ike_sa, key))
 		{
 			found = taken->address->clone(taken->address);
 		}
@@ -185,10 +214,10 @@ static host_t *judge(private_mcipsec_vips_t *this, host_t *offered,
 
 	this->table->lock->lock(this->table->lock);
 	entry = this->table->get_ike(this->table, key, FALSE);
-	if (is_used(this, offered, ike_sa, key))
+	if (!is_free(this, offered, ike_sa, key))
 	{
-		DBG1(DBG_CFG, "mcipsec: virtual IP %H is in use, not handed out",
-			 offered);
+		DBG1(DBG_CFG, "mcipsec: virtual IP %H is in use, or the other chassis', "
+			 "not handed out", offered);
 		take_out(this, offered, pools);
 		offered = NULL;
 	}

@@ -5,7 +5,7 @@
  *
  * No virtual address is handed out that the peer of another IKE_SA has, one that
  * was imported included: charon's pools know only what they handed out
- * themselves. RFC 7296 section 2.19.
+ * themselves; nor one outside the group's share of them. RFC 7296 section 2.19.
  *
  * Called with IKE_SAs checked out; takes the lock of the table.
  */

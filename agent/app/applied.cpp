@@ -38,6 +38,14 @@ io::PluginGroup plugin_group(const Config &config, GroupId group)
     return out;
 }
 
+io::PoolShare pool_share(const Config &config, GroupId group, Mastership state)
+{
+    const auto *peer = config.peer_of(group);
+    if (!peer || state != Mastership::Eligible)
+        return io::PoolShare::All;
+    return peer->source_address < peer->address ? io::PoolShare::Even : io::PoolShare::Odd;
+}
+
 std::string peer_name(const PeerConfig &peer) { return peer.name.empty() ? peer.address.str() : peer.name; }
 
 std::string service_name(std::uint32_t id, const std::string &vrf) { return id ? std::to_string(id) : vrf.empty() ? "main" : vrf; }

@@ -15,8 +15,11 @@ namespace mcipsec::app {
 group::RekeyPace rekey_pace(const RekeyConfig &c);
 // detection: how long after the master's last sign of life its peer takes over.
 SeqParams seq_params(const SequenceConfig &c, Duration detection);
-// state and commit are the caller's.
+// state, commit and share are the caller's.
 io::PluginGroup plugin_group(const Config &config, GroupId group);
+// Virtual addresses: an eligible chassis cannot know whether its peer hands out some,
+// too. Of both the one with the lower source-address has the even ones.
+io::PoolShare pool_share(const Config &config, GroupId group, Mastership state);
 // As the log and the tables name the peer, and the service of a public or private interface.
 std::string peer_name(const PeerConfig &peer);
 std::string service_name(std::uint32_t id, const std::string &vrf);

@@ -91,6 +91,7 @@ void CharonControl::configure(const std::map<GroupId, io::PluginGroup> &groups)
         if (const auto old = groups_.find(id); old != groups_.end()) {
             g.state = old->second.state;
             g.commit = old->second.commit;
+            g.share = old->second.share;
         }
     groups_ = std::move(next);
     if (up_)
@@ -148,6 +149,15 @@ void CharonControl::set_commit(GroupId group, bool on)
     if (it == groups_.end() || it->second.commit == on)
         return;
     it->second.commit = on;
+    if (vici_.connected())
+        tell(group, {});
+}
+
+void CharonControl::set_share(GroupId group, io::PoolShare share)
+{
+    const auto it = groups_.find(group);
+    if (it == groups_.end() || std::exchange(it->second.share, share) == share)
+        return;
     if (vici_.connected())
         tell(group, {});
 }

@@ -40,6 +40,8 @@ public:
     // done: the plugin's answer, an error while charon is down.
     void set_state(GroupId group, io::CharonState state, std::function<void(Expected<void>)> done = {});
     void set_commit(GroupId group, bool on);
+    // Virtual addresses that charon may hand out for the group.
+    void set_share(GroupId group, io::PoolShare share);
     io::CharonState state(GroupId group) const;
 
 private:

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "app/applied.hpp"
 #include "app/engine.hpp"
 #include "app/gate_boot.hpp"
 #include "app/record_info.hpp"
@@ -89,6 +90,7 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
     if (acting && !was_acting && g.sync)
         urgent = g.sync->takeover(g.id);
     set_gate(g);
+    charon_->set_share(g.id, pool_share(config_, g.id, state));
     const auto charon_state = acting ? io::CharonState::Active : io::CharonState::Passive;
     if (charon_->state(g.id) != charon_state)
         charon_->set_state(g.id, charon_state);

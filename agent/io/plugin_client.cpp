@@ -69,6 +69,16 @@ std::string_view to_string(CharonState state)
     return "?";
 }
 
+std::string_view to_string(PoolShare share)
+{
+    switch (share) {
+    case PoolShare::All: return "all";
+    case PoolShare::Even: return "even";
+    case PoolShare::Odd: return "odd";
+    }
+    return "?";
+}
+
 Info flatten(const vici::Section &s)
 {
     Info out;
@@ -250,6 +260,7 @@ void PluginClient::group(const PluginGroup &g, Done<PluginGroupReply> done)
     m.add("state", std::string(to_string(g.state)));
     m.add_bool("commit", g.commit);
     m.add_u64("commit-limit-ms", g.commit_limit_ms);
+    m.add("pool-share", std::string(to_string(g.share)));
     vici::List addresses;
     for (const auto &a : g.addresses)
         addresses.push_back(a.str());

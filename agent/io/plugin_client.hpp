@@ -48,11 +48,13 @@ struct PluginVersion {
 };
 
 enum class CharonState { Closed, Passive, Active };
+enum class PoolShare { All, Even, Odd };    // virtual addresses that may be handed out
 struct PluginGroup {
     GroupId group = 0;
     CharonState state = CharonState::Closed;
     bool commit = false;                    // output commit (I4)
     std::uint32_t commit_limit_ms = 200;
+    PoolShare share = PoolShare::All;
     std::vector<IpAddress> addresses;       // local gateway addresses
     std::vector<std::string> connections;   // swanctl connections of the group; none: every one
     bool more = false;                      // further groups follow: addresses of no group stay blocked
@@ -160,5 +162,6 @@ Info flatten(const vici::Section &s);
 vici::Message build_import(const PluginRecord &r);
 std::string_view to_string(EntryKind kind);     // ike, child
 std::string_view to_string(CharonState state);  // closed, passive, active
+std::string_view to_string(PoolShare share);    // all, even, odd
 
 }  // namespace mcipsec::io

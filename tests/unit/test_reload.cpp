@@ -328,6 +328,21 @@ void objects_come_and_go_or_are_refused(void **)
     refused(base, full("[ipsec.public.\"int-IPsec-Public-1\"]\nlocal-gateway-address = [\"10.10.20.9\"]\n"), "d.toml:2: needs tunnel-group 1 shutdown");
 }
 
+// Virtual addresses are nobody's twice in a dual master: each has its half.
+void two_eligible_chassis_share_the_pool(void **)
+{
+    const auto one = full();
+    auto other = full();
+    auto &p = other.multi_chassis.peer.begin()->second;
+    std::swap(p.source_address, p.address);
+    assert_true(pool_share(one, 1, Mastership::Eligible) == io::PoolShare::Even);
+    assert_true(pool_share(other, 1, Mastership::Eligible) == io::PoolShare::Odd);
+    for (const auto state : {Mastership::Discovery, Mastership::NotEligible, Mastership::Standby, Mastership::Master})
+        assert_true(pool_share(one, 1, state) == io::PoolShare::All && pool_share(other, 1, state) == io::PoolShare::All);
+    other.multi_chassis.peer.clear();
+    assert_true(pool_share(other, 1, Mastership::Eligible) == io::PoolShare::All);
+}
+
 void metrics_file_follows_its_keys(void **)
 {
     ScratchFolder dir;
@@ -367,6 +382,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(every_key_that_applies_at_once_is_seen),
         cmocka_unit_test(objects_come_and_go_or_are_refused),
+        cmocka_unit_test(two_eligible_chassis_share_the_pool),
         cmocka_unit_test(metrics_file_follows_its_keys),
     };
     return cmocka_run_group_tests_name("reload", tests, nullptr, nullptr);
