@@ -10,6 +10,10 @@ usage: capture.py repeats FILE...            invariant I3 over all files togethe
                                              order of first use
        capture.py from ADDRESS FILE [--from S] [--to S] [--mac MAC]
                                              packets that ADDRESS sent
+       capture.py requests ADDRESS FILE [--from S] [--to S] [--mac MAC]
+                                             IKE requests that ADDRESS began, by
+                                             exchange; one that is sent again
+                                             counts once
 
 A FILE is one part of the network in which each packet is caught once (where it
 enters a switch). `repeats` knows a packet by destination, SPI and sequence
@@ -30,6 +34,7 @@ import struct
 import sys
 
 EXCHANGES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INFORMATIONAL"}
+RESPONSE = 0x20     # flag of the IKE header, RFC 7296 section 3.1
 ESP, UDP = 50, 17
 ETHERNET, COOKED_2 = 1, 276
 IPV4 = 0x0800
@@ -154,6 +159,21 @@ def sent_from(args):
     return 0
 
 
+def requests(args):
+    exchanges, known = {}, set()
+    for _, mac, source, _, kind, fields, _ in packets(args.files[1], args.start, args.end):
+        if kind != "ike" or source != args.files[0] or (args.mac and mac != args.mac) or fields[3] & RESPONSE:
+            continue
+        # The initiator's SPI and the message id name it; the responder's SPI is
+        # still 0 in the first.
+        name = EXCHANGES.get(fields[2], str(fields[2]))
+        if (fields[0], name, fields[4]) not in known:
+            known.add((fields[0], name, fields[4]))
+            exchanges[name] = exchanges.get(name, 0) + 1
+    print(json.dumps(exchanges))
+    return 0
+
+
 def spis(args):
     order = {}
     for when, mac, source, _, kind, fields, _ in packets(args.files[1], args.start, args.end):
@@ -170,13 +190,13 @@ def spis(args):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["repeats", "ike", "spis", "from"])
+    parser.add_argument("what", choices=["repeats", "ike", "spis", "from", "requests"])
     parser.add_argument("files", nargs="+")
     parser.add_argument("--from", dest="start", type=float, default=0)
     parser.add_argument("--to", dest="end", type=float, default=0)
     parser.add_argument("--mac", default="")
     args = parser.parse_args()
-    return {"repeats": repeats, "ike": ike, "spis": spis, "from": sent_from}[args.what](args)
+    return {"repeats": repeats, "ike": ike, "spis": spis, "from": sent_from, "requests": requests}[args.what](args)
 
 
 if __name__ == "__main__":

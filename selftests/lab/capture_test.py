@@ -34,11 +34,11 @@ def esp_in_udp(spi, seq, content=b"one"):
     return ip(GATEWAY, CE, 17, struct.pack("!HHHH", 4500, 4500, 8 + len(body), 0) + body)
 
 
-def ike(exchange, port=500, spi=b"i" * 8):
-    body = spi + b"r" * 8 + struct.pack("!BBBBII", 0, 0x20, exchange, 8, 7, 28)
+def ike(exchange, port=500, spi=b"i" * 8, source=CE, target=GATEWAY, flags=8, mid=7):
+    body = spi + b"r" * 8 + struct.pack("!BBBBII", 0, 0x20, exchange, flags, mid, 28)
     if port == 4500:
         body = b"\0\0\0\0" + body
-    return ip(CE, GATEWAY, 17, struct.pack("!HHHH", port, port, 8 + len(body), 0) + body)
+    return ip(source, target, 17, struct.pack("!HHHH", port, port, 8 + len(body), 0) + body)
 
 
 def pcap(path, packets, cooked=True, nano=False):
@@ -127,6 +127,13 @@ def questions(a):
     point("SPIs in the order of their first use",
           [(s["spi"], s["packets"], s["seq_last"]) for s in run("spis", GATEWAY, a)[1]],
           [("00000007", 2, 11), ("00000008", 1, 1)])
+    ours = {"source": GATEWAY, "target": CE}
+    pcap(a, [ike(36, flags=0, **ours), ike(36, flags=0, **ours), ike(37, 4500, flags=0, mid=8, **ours),
+             ike(37, flags=0x20, mid=0, **ours), ike(37, mid=1), (MAC2, ike(37, flags=0, mid=9, **ours))])
+    point("requests that one began: no answer, no far end's, each once", run("requests", GATEWAY, a)[1],
+          {"CREATE_CHILD_SA": 1, "INFORMATIONAL": 2})
+    point("from one MAC", run("requests", GATEWAY, a, "--mac", MAC2)[1], {"INFORMATIONAL": 1})
+    pcap(a, [(MAC2, esp(7, 10)), (MAC2, esp(7, 11)), esp(8, 1), esp(9, 1, source=CE, target=GATEWAY)])
     point("what one MAC sent", run("from", GATEWAY, a, "--mac", MAC1)[1], {"esp": 1, "ike": 0, "macs": {MAC1: 1}})
 
 
