@@ -108,7 +108,7 @@ private:
         std::uint64_t prepare_waits = 0;        // hand-over that waits for imports
         bool refill_done = false;               // charon has named what it holds
         Time refill_until{};                    // charon came back empty: not before its SAs are in again, with their numbers
-        bool rekeys_left = false;               // of before a planned restart, once charon's snapshot is in
+        bool rekeys_left = false;               // begin once charon's snapshot is in
         std::uint64_t frozen_have = 0, frozen_wait = 0;
         std::int64_t changed_at = 0;
         std::string changed_why = "started";

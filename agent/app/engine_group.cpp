@@ -110,7 +110,9 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
     }
     if (!defer_routes && state == Mastership::Standby && std::exchange(g.restart_due, false) && g.sync)
         g.sync->restart_standby(g.id);
-    if (acting && !was_acting)
+    if (acting && !was_acting && g.sync && g.sync->lists(g.id))
+        g.rekeys_left = true;   // of what the list brings, too
+    else if (acting && !was_acting)
         start_rekeys(g, urgent);
     else if (acting)
         release_rekeys(g);

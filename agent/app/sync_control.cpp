@@ -352,6 +352,10 @@ void SyncControl::run(mcs::Action &&action)
                 if (auto *g = group_of(a.tag); g && a.handover && callbacks.frozen_acked)
                     callbacks.frozen_acked(g->id, a.handover);
             },
+            [&](mcs::act::LocalSnapshotWanted &a) {
+                if (auto *g = group_of(a.tag))
+                    snapshot(*g);
+            },
             [&](mcs::act::Log &a) { log_core(a); },
         },
         action);
@@ -480,6 +484,12 @@ void SyncControl::set_role(GroupId group, Mastership state, bool peer_acting, Ge
     step(mcs::ev::GroupRole{g->tag, acting_master(state), peer_acting, generation, state});
 }
 
+bool SyncControl::lists(GroupId group) const
+{
+    const auto it = groups_.find(group);
+    return it != groups_.end() && it->second.lists;
+}
+
 void SyncControl::set_reasons(GroupId group, std::vector<std::string> reasons)
 {
     if (auto *g = group_of(group))
@@ -499,8 +509,13 @@ void SyncControl::charon_down() { step(mcs::ev::CharonDown{}); }
 void SyncControl::snapshot(Group &g)
 {
     step(mcs::ev::LocalSnapshotBegin{g.tag});
+    g.lists++;
     charon_.plugin().snapshot(g.id, [this, alive = alive_, tag = g.tag, id = g.id](Expected<io::PluginSnapshot> done) {
-        if (!*alive || !done)   // an error: charon went, charon_down() follows
+        if (!*alive)
+            return;
+        if (auto *group = group_of(id))
+            group->lists--;
+        if (!done)  // charon went, charon_down() follows
             return;
         step(mcs::ev::LocalSnapshotEnd{tag});
         if (callbacks.snapshot_done)

@@ -70,6 +70,8 @@ public:
     // MIMP's sessions; the channel is made anew when they change. peer_epoch 0: not known yet.
     void set_mimp(std::uint64_t own_epoch, std::uint64_t peer_epoch);
     void set_role(GroupId group, Mastership state, bool peer_acting, Generation generation);
+    // charon is listing what it has of the group; snapshot_done follows.
+    bool lists(GroupId group) const;
     void set_reasons(GroupId group, std::vector<std::string> reasons);
 
     void charon_up(std::uint64_t epoch);
@@ -123,6 +125,7 @@ private:
         std::map<mcs::Key, Held> held;      // outbound SAs that send nothing until their number is set
         std::unordered_map<SaId, Time, SaIdHash> inbound;   // last authenticated packet seen here
         Time tidied{};                  // SeqState against the kernel
+        unsigned lists = 0;             // snapshots of charon under way
         bool sample_all = true;         // the next sample names every SA, not only what changed
     };
     void step(mcs::Event event);

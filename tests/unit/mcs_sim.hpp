@@ -378,6 +378,11 @@ private:
             n.charon.answers.push_back(ev::FrozenSeq{fw->tag, 0, n.final_seq});
         } else if (auto *iw = std::get_if<act::InboundWanted>(&action)) {
             n.charon.answers.push_back(ev::InboundSeen{iw->tag, n.inbound});
+        } else if (std::get_if<act::LocalSnapshotWanted>(&action)) {
+            n.charon.answers.push_back(ev::LocalSnapshotBegin{kTag});
+            for (const auto &[key, sa] : n.charon.sas)
+                n.charon.answers.push_back(record(n, key, sa));
+            n.charon.answers.push_back(ev::LocalSnapshotEnd{kTag});
         } else if (auto *l = std::get_if<act::Log>(&action)) {
             n.logs.push_back(l->what);
         }

@@ -649,6 +649,37 @@ void admin_down_shows_on_both_sides(void **)
     assert_true(p.a.state == SyncState::InSync);
 }
 
+// A master that was fenced for a moment and is elected again: its charon had gone on,
+// and what it said meanwhile was not taken.
+void a_master_again_asks_its_charon_what_it_missed(void **)
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.tunnel(p.a, 2);
+    p.run();
+    p.step(p.a, ev::GroupRole{kTag, false, false, 1, Mastership::Discovery});
+    p.upsert(p.a, child(77), ike(1));       // a rekey that was under way
+    p.remove(p.a, child(1));
+    assert_null(p.a.session.entry(kTag, child(77)));
+    p.role(p.a, true, false, 2);
+    p.role(p.b, false, true, 2);
+    p.run();
+    assert_non_null(p.a.session.entry(kTag, child(77)));
+    assert_non_null(p.b.session.entry(kTag, child(77)));
+    assert_int_equal(p.b.entries(), 4);
+    p.assert_same(p.a);
+    // Control: one that stood by in between has it from who was master.
+    p.role(p.a, false, true, 3);
+    p.role(p.b, true, false, 3);
+    p.upsert(p.a, child(78), ike(1));
+    p.run();
+    p.step(p.a, ev::GroupRole{kTag, false, true, 3, Mastership::Standby});
+    p.role(p.b, false, true, 4);
+    p.role(p.a, true, false, 4);
+    p.run();
+    assert_null(p.a.session.entry(kTag, child(78)));
+}
+
 void two_groups_are_independent(void **)
 {
     Pair p;
@@ -721,6 +752,7 @@ int main()
         cmocka_unit_test(sequence_states_come_with_an_upper_bound_of_their_age),
         cmocka_unit_test(differing_configuration_is_named),
         cmocka_unit_test(admin_down_shows_on_both_sides),
+        cmocka_unit_test(a_master_again_asks_its_charon_what_it_missed),
         cmocka_unit_test(two_groups_are_independent),
         cmocka_unit_test(a_record_out_of_bounds_is_alarmed_not_lost_silently),
     };

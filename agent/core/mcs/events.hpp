@@ -260,6 +260,10 @@ struct PluginAck { std::uint64_t epoch = 0, seq = 0; bool none_open = false; };
 // Output commit for the group (commit= of mcipsec-group); off releases what is held.
 struct CommitMode { std::string tag; bool on = false; };
 
+// What the plugin said was not taken, as this node was not acting, and now it acts
+// again: let it list what it has (LocalSnapshotBegin to LocalSnapshotEnd).
+struct LocalSnapshotWanted { std::string tag; };
+
 // tmnxMcPeerSyncStatusChanged.
 struct SyncStateChanged { SyncState old_state, new_state; std::uint32_t oper_flags; };
 // What protection status is computed from; sent when it changes. A node is fully
@@ -289,7 +293,7 @@ struct Log { Severity severity; std::string tag, what, text; };
 }  // namespace act
 
 using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::FinalSeqWanted, act::InboundWanted, act::SeqWanted, act::ImportSeq, act::PluginAck, act::CommitMode,
-                            act::SyncStateChanged, act::ProtectionInputs, act::PeerMimp, act::FrozenReceived, act::FrozenAcked, act::Log>;
+                            act::SyncStateChanged, act::ProtectionInputs, act::PeerMimp, act::FrozenReceived, act::FrozenAcked, act::LocalSnapshotWanted, act::Log>;
 using Actions = std::vector<Action>;
 
 }  // namespace mcipsec::mcs

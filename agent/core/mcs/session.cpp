@@ -367,7 +367,12 @@ void Session::Impl::on(ev::GroupRole &e)
     if (e.acting && !g->acting) {
         g->known_epoch = g->known = 0;  // from now on the databases may part
         g->inherits = g->heard;
+        // It was acting a moment ago, its charon had not heard of the end yet and went on.
+        if (std::exchange(g->missed, false))
+            out.push_back(act::LocalSnapshotWanted{g->tag});
     }
+    if (e.state == Mastership::Standby)     // what counts comes from the acting master
+        g->missed = false;
     if (e.generation != g->generation || e.acting != g->acting || e.peer_acting != g->peer_acting)
         g->rx_synced = g->rx_synced && e.generation == g->generation && !e.acting && e.peer_acting;
     if (e.generation != g->generation)

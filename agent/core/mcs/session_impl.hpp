@@ -37,6 +37,7 @@ struct Group {
 
     // The plugin's word: filled once its snapshot has ended.
     bool filled = false, in_snapshot = false, refilling = false;
+    bool missed = false;    // it spoke of changes while this node neither acted nor stood by
     std::uint64_t fill_epoch = 0;
 
     // Acting master. Catch-up walks the log to `target` in three passes (IKE_SA,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What this node says itself: the plugin's records, charon coming and going, the
 // kernel's sequence state. Records count only while this node is acting master
-// (I5) or while the plugin lists what charon holds.
+// (I5) or while the plugin lists what charon holds. What was refused is asked for again
+// when it acts the next time, unless it has stood by in between.
 #include <algorithm>
 
 #include "core/mcs/session_impl.hpp"
@@ -116,6 +117,7 @@ void Session::Impl::on(ev::LocalUpsert &r)
     if (!g->acting) {
         if (!g->in_snapshot) {
             n.local_rejected++;
+            g->missed = true;
             return;
         }
         if (held && held->tombstone) {
@@ -198,6 +200,7 @@ void Session::Impl::on(ev::LocalDelete &r)
     }
     if (!g->acting || gives_way(*g, r.key, std::nullopt)) {
         n.local_rejected++;
+        g->missed = true;
         return;
     }
     if (held && !held->tombstone)
