@@ -31,7 +31,7 @@ export MCIPSEC_BUILD := $(BUILD)
 export V
 
 .PHONY: all help deps lab-images kmod agent plugin track stage install \
-	demo check check-long check-matrix bench fuzz style analyze lab-shell deb clean
+	demo demo-more check check-long check-matrix bench fuzz style analyze lab-shell deb clean
 
 all: kmod agent plugin track
 
@@ -112,6 +112,10 @@ stage-files:
 demo: stage lab-tools
 	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 600 --results $(BUILD)/results/demo selftests/demo.sh
 
+## demo-more     two tunnel-groups with opposite masters, a dynamic tunnel, dual master: explained
+demo-more: stage lab-tools
+	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 600 --results $(BUILD)/results/demo-more selftests/demo-more.sh
+
 ## check         every test; ends with "N passed, N failed, N skipped"
 check: stage unit-tests lab-tools check-tools
 	@$(QEMU)/check.sh
@@ -126,9 +130,9 @@ check-tools: lab-tools agent
 	@$(QEMU)/step.sh "build test tools" $(MAKE) -C selftests/lab O=$(BUILD)/lab-tools check-tools
 .PHONY: check-tools
 
-## check-long    check on both kernels, long tests, a longer exploration, every fuzzer
+## check-long    check on both kernels, long tests and demo-more, a longer exploration, every fuzzer
 check-long: check-matrix
-	@MCIPSEC_LONG=1 $(QEMU)/check.sh '*/long_*'
+	@MCIPSEC_LONG=1 $(QEMU)/check.sh '@(*/long_*|demo-more.sh)'
 	@$(QEMU)/step.sh "explore 10^7 states a layer" $(NICE) $(BUILD)/agent/explore --states 10000000
 	@$(MAKE) fuzz-long
 

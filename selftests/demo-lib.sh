@@ -139,3 +139,17 @@ refilled()
 	lab SeGW-1 swanctl --list-sas --raw 2>/dev/null | grep -q "initiator-spi=${spi%% *}" &&
 		lab SeGW-1 swanctl --list-sas 2>/dev/null | grep -q PASSIVE
 }
+
+trap 'diag "stopped from outside"; exit 143' TERM
+
+# abort WHAT: nothing further can be shown.
+abort()
+{
+	diag "$1: the rest cannot be shown"
+	tap_failed=$((tap_failed + 1))
+	for node in SeGW-1 SeGW-2; do
+		diag "--- $node"
+		tail -n 15 "$LAB_DIR/$node"/log/{gate,mcipsecd,charon}.out 2>/dev/null | sed 's/^/# /'
+	done
+	tap_end
+}

@@ -12,8 +12,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lab/lab.sh"
 . "$here/demo-lib.sh"
 
-trap 'diag "stopped from outside"; exit 143' TERM
-
 # The timers that bound an outage (lab/etc), in ms.
 detection=1500		# BFD 500 ms x 3
 vrrp_down=361		# VRRPv3 3 x 100 ms + skew of priority 100
@@ -21,17 +19,6 @@ p1_bfd=1500		# P-1's BGP follows BFD 500 ms x 3
 allowance=500
 outage_limit=$((detection > p1_bfd ? detection : p1_bfd))
 outage_limit=$((outage_limit + allowance))
-
-abort()
-{
-	diag "$1: the rest cannot be shown"
-	tap_failed=$((tap_failed + 1))
-	for node in SeGW-1 SeGW-2; do
-		diag "--- $node"
-		tail -n 15 "$LAB_DIR/$node"/log/{gate,mcipsecd,charon}.out 2>/dev/null | sed 's/^/# /'
-	done
-	tap_end
-}
 
 force()	# NODE: hand-over from NODE, the master
 {

@@ -57,7 +57,7 @@ customers_files()	# NODE: a gateway, before its daemons start
 	}
 	EOT
 	grep -qs 'include conf.d' "$etc/swanctl/swanctl.conf" || echo 'include conf.d/*.conf' >>"$etc/swanctl/swanctl.conf"
-	sed -i 's|192.168.1.1/32 \]|192.168.1.1/32, 192.168.3.0/24+ ]|' "$etc/bird/bird.conf"
+	bird_exports "$1" 192.168.3.0/24+
 }
 
 customers_net_gateway()	# NODE

@@ -54,6 +54,9 @@ bird_start()
 	wait_up "$1" bird lab "$1" birdc show status
 }
 
+# bird_exports GATEWAY PREFIX: one more that its customers have, before BIRD starts.
+bird_exports() { sed -i "s|^\(define CE1_INTERNAL = \[ .*\) \]|\1, $2 ]|" "$LAB_DIR/$1/etc/bird/bird.conf"; }
+
 keepalived_start()
 {
 	lab "$1" mkdir -p /run/mcipsec/vrrp

@@ -43,7 +43,7 @@ two_groups_files()	# NODE: before its daemons start
 	${policy}base-priority = $base2
 	EOT
 	two_groups_swanctl "$node" 10.10.20.2 10.10.10.2 192.168.2.2/32 192.168.1.2/32 none 172800s
-	sed -i 's|192.168.1.1/32 \]|192.168.1.1/32, 192.168.1.2/32 ]|' "$etc/bird/bird.conf"
+	bird_exports "$node" 192.168.1.2/32
 	cat >>"$etc/keepalived/keepalived.conf" <<-EOT
 	track_file mcipsec_VRRP20 {
 		file /run/mcipsec/vrrp/VRRP20.track

@@ -9,7 +9,7 @@
 #            the guests, with what processor time they leave
 #   lab      each script below selftests/ in a guest of its own: kmod/*.sh,
 #            */test_*.sh, lab/plain.sh, demo.sh; all speak TAP. With MCIPSEC_LONG=1
-#            also */long_*.sh
+#            also */long_*.sh and demo-more.sh
 #
 # Two guests run at a time where there are two processors; what measures time runs
 # alone.
@@ -241,15 +241,16 @@ fi
 
 cd "$TOP/selftests" || exit 1
 for kernel in $kernels; do
-	for script in plugin/test_*.sh kmod/*.sh */test_*.sh lab/plain.sh demo.sh */long_*.sh; do
+	for script in plugin/test_*.sh kmod/*.sh */test_*.sh lab/plain.sh demo.sh demo-more.sh */long_*.sh; do
 		[ -x "$script" ] || continue
-		[[ $script != */long_* || ${MCIPSEC_LONG:-0} = 1 ]] || continue
+		[[ $script != */long_* && $script != demo-more.sh || ${MCIPSEC_LONG:-0} = 1 ]] || continue
 		[[ " ${seen:-} " != *" $script:$kernel "* ]] || continue
 		seen="${seen:-} $script:$kernel"
 		matches "$script" || continue
 		case $script in
-		demo.sh) alone "$script" "$kernel" 1500 "selftests/$script" --tap ;;
+		demo.sh | demo-more.sh) alone "$script" "$kernel" 1500 "selftests/$script" --tap ;;
 		lab/plain.sh) alone "$script" "$kernel" 900 "selftests/$script" ;;
+		*/long_*) guest "$script" "$kernel" 1800 "selftests/$script" ;;
 		*) guest "$script" "$kernel" 900 "selftests/$script" ;;
 		esac
 	done
