@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# long_variants.sh - customers of every kind (variants.sh) through a power loss, a
+# NAT that forgets its ports, rekeys, a return and a planned switchover: pings go on,
+# nobody authenticates anew, nothing that the gateways hand out (addresses of a
+# pool, interface ids, marks) is handed out twice by the other one.
+
+. "$(dirname "$0")/scene.sh"
+CUSTOMERS=1
+. "$(dirname "$0")/customers.sh"
+. "$(dirname "$0")/variants.sh"
+
+scene_configure()
+{
+	variant_files "$1"
+	if [ "$1" = SeGW-2 ]; then
+		customers_net && variant_net && variant_files CE-1 && variant_certificates && variant_nat 1500 14500
+	fi
+}
+
+EARLY=(chain asym multi nat esn roam-1 roam-2 roam-3 unique-1 unique-2 mark-1 mark-2 transport)
+NOW=("${EARLY[@]}")
+
+# each TEXT SECONDS: a point for every customer
+each() { local who; for who in "${NOW[@]}"; do check_wait "$who: $1" "$2" variant_pings "$who"; done; }
+# one record for each IKE_SA and each CHILD_SA that the customers have
+synced() { local n; n=$(ce_spis '(initiator-spi|spi-in)' | wc -l); [ "$n" -gt 20 ] && sync_is SeGW-1 num_entries "$n" && sync_is SeGW-2 num_entries "$n"; }
+# all_rekeyed OLD: as many CHILD_SAs as then, none of them is left
+all_rekeyed()
+{
+	local now
+	now=$(ce_spis spi-in)
+	[ -n "$now" ] && [ "$(wc -l <<<"$now")" = "$(wc -l <<<"$1")" ] && [ -z "$(comm -12 <(echo "$1") <(echo "$now"))" ]
+}
+vips() { local who; for who in "${NOW[@]}"; do [[ $who != roam-* ]] || variant_vip "$who"; done | sort; }
+vips_differ() { local v; v=$(vips); [ "$(wc -l <<<"$v")" = "$1" ] && [ "$(uniq <<<"$v" | wc -l)" = "$1" ]; }
+drawn() { local who; for who in unique-1 unique-2 mark-1 mark-2; do echo "$who $(variant_ids "$1" "$who" | tr '\n' ' ')"; done; }
+# authentications that CE-1 has seen succeed
+authentications() { grep -c 'IKE_SA .* established between' "$LAB_DIR/CE-1/log/charon.log"; }
+fragments() { grep -c 'splitting IKE message' "$LAB_DIR/$1/log/charon.log"; }
+log_has() { grep -q "$2" "$LAB_DIR/$1/log/charon.log"; }
+port_known() { lab "$1" ip xfrm state list src 10.10.11.114 | grep -q "sport $2"; }
+esn_state() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[esn]}" | grep -q 'flag.* esn'; }
+transport_state() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[transport]}" | grep -q 'mode transport'; }
+ike_of() { lab CE-1 swanctl --list-sas --ike "$1" --raw | grep -oE 'initiator-spi=[0-9a-f]+' | sort -u; }
+ike_changed() { local now; now=$(ike_of "$1"); [ -n "$now" ] && [ "$(wc -l <<<"$now")" = 1 ] && [ "$now" != "$2" ]; }
+
+plan $((SCENE_POINTS + 38 + 13 + 13 + 14))
+scene_up
+check "customers of every kind set up their tunnels" variants_up "${EARLY[@]}" || tap_end
+check_wait "every IKE_SA and CHILD_SA is on both chassis" 60 synced
+check_wait "protection status nominal on both" 60 nominal
+check "SeGW-1 has drawn ids and marks, each once" eval 'variant_drawn SeGW-1 && [ -z "$(drawn SeGW-1 | cut -d" " -f2- | sort | uniq -d)" ]'
+check "SeGW-2 has the same" eval '[ "$(drawn SeGW-1)" = "$(drawn SeGW-2)" ] && variant_drawn SeGW-2'
+each "the ping is answered through SeGW-1" 30
+check "chain: the intermediate certificate came along, CRLs were asked" log_has SeGW-1 'using untrusted intermediate certificate "CN=sub"'
+check "chain: IKE went in fragments both ways" eval '[ "$(fragments CE-1)" -gt 0 ] && [ "$(fragments SeGW-1)" -gt 0 ]'
+check "esn: on both" eval 'esn_state SeGW-1 && esn_state SeGW-2'
+check "transport: on both" eval 'transport_state SeGW-1 && transport_state SeGW-2'
+check "nat: the states of both name the NAT's port" eval 'port_known SeGW-1 14500 && port_known SeGW-2 14500'
+check "three addresses of the pool are out" vips_differ 3
+auth=$(authentications) tunnel_1=$(ike_of tunnel-1)
+ike=$(customers_ike) child=$(ce_spis spi-in)
+
+node_cut SeGW-1
+node_destroy SeGW-1
+check_wait "SeGW-1 loses power: SeGW-2 is eligible" 30 mc_is SeGW-2 mastership eligible
+each "the ping goes on through SeGW-2" 60
+check "nat: it forgets its ports" variant_nat 2500 24500
+check_wait "nat: the ping goes on from other ports" 60 variant_pings nat
+check_wait "nat: SeGW-2's states have the new port" 30 port_known SeGW-2 24500
+check_wait "every CHILD_SA is rekeyed" 120 all_rekeyed "$child"
+check_is "over the same IKE_SAs" "$ike" customers_ike
+check "roam-4 comes, SeGW-2 hands out an address that nobody has" eval 'variant_up roam-4 && NOW+=(roam-4) && vips_differ 4'
+vip=$(variant_vip roam-4)
+check_is "one of its own half: SeGW-1 could live and hand out the others" 1 eval 'echo $((${vip##*.} % 2))'
+check_wait "roam-4: the ping is answered" 30 variant_pings roam-4
+before=$(fragments SeGW-2)
+old=$(ike_of chain)
+check "chain: the customer rekeys its IKE_SA" lab CE-1 timeout 60 swanctl --rekey --ike chain
+check_wait "chain: SeGW-2 does, in fragments" 60 eval 'ike_changed chain "$old" && [ "$(fragments SeGW-2)" -gt "$before" ]'
+check_wait "chain: the ping goes on" 30 variant_pings chain
+
+check_wait "(nothing is left of the old SeGW-1)" 90 node_gone SeGW-1
+node_up SeGW-1
+lab SeGW-1 cat /sys/class/net/int-SeGW1-S1/address >"$LAB_DIR/SeGW-1/mac"
+customers_net_gateway SeGW-1
+variant_net_gateway SeGW-1
+check "SeGW-1 boots again" gateway_start SeGW-1
+check_wait "it is filled again" 120 synced
+check_wait "protection status nominal on both" 90 nominal
+check "its charon has the ids and marks that the old one had drawn" eval '[ "$(drawn SeGW-1)" = "$(drawn SeGW-2)" ] && variant_drawn SeGW-1'
+child=$(ce_spis spi-in)
+check "force-switchover to SeGW-1" lab SeGW-2 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+each "the ping goes on through SeGW-1" 60
+check_wait "every CHILD_SA is rekeyed" 120 all_rekeyed "$child"
+check "roam-5 comes, SeGW-1 hands out an address that nobody has" eval 'variant_up roam-5 && NOW+=(roam-5) && vips_differ 5'
+check_wait "roam-5: the ping is answered" 30 variant_pings roam-5
+check_wait "protection status nominal on both" 90 nominal
+check_is "nobody but roam-4 and roam-5 has authenticated since" $((auth + 2)) authentications
+check_is "tunnel-1 has the IKE_SA that it had at first" "$tunnel_1" ike_of tunnel-1
+check_sequence_numbers 1000
+tap_end
