@@ -20,6 +20,7 @@ enum mcipsec_class {
 	MCIPSEC_CLASS_IN_ESP,		/* ESP and ESP-in-UDP to a gateway address */
 	MCIPSEC_CLASS_IN_IKE,		/* IKE and fragments of UDP to it */
 	MCIPSEC_CLASS_IN_ICMP,		/* errors to it that quote its ESP or IKE */
+	MCIPSEC_CLASS_IN_PING,		/* echo requests to it */
 	MCIPSEC_CLASS_OUT_ESP,		/* ESP of this node, from a gateway address */
 	MCIPSEC_CLASS_OUT_IKE,		/* IKE of this node, from a gateway address */
 	MCIPSEC_CLASS_PRIVATE,		/* clear packet about to enter a tunnel */

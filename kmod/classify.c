@@ -8,8 +8,8 @@
  * behind four zero bytes, UDP 4500, where anything else is ESP (RFC 3948). A
  * later fragment of UDP has no ports: it counts as IKE, whose messages are the
  * ones that get fragmented. An ICMP error counts when it quotes a packet that
- * the gateway sent as ESP or IKE; every other ICMP, neighbour discovery above
- * all, is none of ours.
+ * the gateway sent as ESP or IKE, and an echo request as what it is; every
+ * other ICMP, neighbour discovery above all, is none of ours.
  */
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
@@ -85,6 +85,8 @@ static enum mcipsec_class mcipsec_classify_icmp4(const struct sk_buff *skb, int 
 	case ICMP_TIME_EXCEEDED:
 	case ICMP_PARAMETERPROB:
 		break;
+	case ICMP_ECHO:
+		return MCIPSEC_CLASS_IN_PING;
 	default:
 		return MCIPSEC_CLASS_NONE;
 	}
@@ -155,7 +157,11 @@ static enum mcipsec_class mcipsec_classify_icmp6(const struct sk_buff *skb, int 
 	u8 proto;
 
 	ih = skb_header_pointer(skb, off, sizeof(_ih), &_ih);
-	if (!ih || ih->icmp6_type >= ICMPV6_INFOMSG_MASK)
+	if (!ih)
+		return MCIPSEC_CLASS_NONE;
+	if (ih->icmp6_type == ICMPV6_ECHO_REQUEST)
+		return MCIPSEC_CLASS_IN_PING;
+	if (ih->icmp6_type >= ICMPV6_INFOMSG_MASK)
 		return MCIPSEC_CLASS_NONE;
 	off += sizeof(_ih);
 	quoted = skb_header_pointer(skb, off, sizeof(_quoted), &_quoted);

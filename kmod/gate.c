@@ -65,8 +65,27 @@ static void mcipsec_ingress_mac(struct mcipsec_ingress *in, const struct sk_buff
 		ether_addr_copy(in->mac, eth_hdr(skb)->h_source);
 }
 
+/*
+ * The gateway address answers a ping only to a peer: to who has an SA that ends
+ * here (seed, "Tunnel ISAs"). This node itself may always.
+ */
+static bool mcipsec_may_ping(const struct sk_buff *skb, const struct nf_hook_state *state,
+			     const void *saddr, const void *daddr)
+{
+	struct xfrm_state *x;
+
+	if (state->in->flags & IFF_LOOPBACK)
+		return true;
+	x = xfrm_state_lookup_byaddr(state->net, skb->mark, daddr, saddr, IPPROTO_ESP,
+				     state->pf);
+	if (!x)
+		return false;
+	xfrm_state_put(x);
+	return true;
+}
+
 static unsigned int mcipsec_gate_in(struct sk_buff *skb, const struct nf_hook_state *state,
-				    const void *daddr)
+				    const void *saddr, const void *daddr)
 {
 	struct mcipsec_net *mn = mcipsec_net(state->net);
 	u32 vrf = l3mdev_master_ifindex_rcu(state->in);
@@ -83,6 +102,10 @@ static unsigned int mcipsec_gate_in(struct sk_buff *skb, const struct nf_hook_st
 					    mcipsec_classify_in6(skb);
 	if (class == MCIPSEC_CLASS_NONE)
 		return NF_ACCEPT;
+	if (class == MCIPSEC_CLASS_IN_PING && !mcipsec_may_ping(skb, state, saddr, daddr)) {
+		mcipsec_count(g, MCIPSEC_STAT_DROP_PING);
+		return NF_DROP;
+	}
 	mcipsec_ingress_mac(&in, skb);
 	return mcipsec_gate(g, class, &in, skb, state);
 }
@@ -93,7 +116,7 @@ static unsigned int mcipsec_pre4(void *priv, struct sk_buff *skb,
 {
 	if (netif_is_l3_master(state->in) && (IPCB(skb)->flags & IPSKB_L3SLAVE))
 		return NF_ACCEPT;
-	return mcipsec_gate_in(skb, state, &ip_hdr(skb)->daddr);
+	return mcipsec_gate_in(skb, state, &ip_hdr(skb)->saddr, &ip_hdr(skb)->daddr);
 }
 
 static unsigned int mcipsec_pre6(void *priv, struct sk_buff *skb,
@@ -101,7 +124,7 @@ static unsigned int mcipsec_pre6(void *priv, struct sk_buff *skb,
 {
 	if (netif_is_l3_master(state->in) && (IP6CB(skb)->flags & IP6SKB_L3SLAVE))
 		return NF_ACCEPT;
-	return mcipsec_gate_in(skb, state, &ipv6_hdr(skb)->daddr);
+	return mcipsec_gate_in(skb, state, &ipv6_hdr(skb)->saddr, &ipv6_hdr(skb)->daddr);
 }
 
 static unsigned int mcipsec_out4(void *priv, struct sk_buff *skb,

@@ -20,7 +20,7 @@ constexpr std::string_view kStatNames[] = {
     "", "",
     "forward_in", "forward_out", "forward_private", "shunt_public", "shunt_private",
     "drop_esp", "drop_ike", "drop_icmp", "drop_out", "drop_private", "drop_loop", "drop_noroute",
-    "drop_xfrm", "drop_gro", "drop_lease", "drop_hold",
+    "drop_xfrm", "drop_gro", "drop_lease", "drop_hold", "drop_ping",
 };
 static_assert(std::size(kStatNames) == MCIPSEC_STAT_MAX + 1, "a counter of the uapi has no name");
 

@@ -4,7 +4,7 @@
  * named by its number and the module does not load.
  *
  * Lines 1-24: state x flags x lease x next-hop -> action.
- * Lines 25-57: action x class x origin -> verdict.
+ * Lines 25-61: action x class x origin -> verdict.
  */
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -66,6 +66,7 @@ static const struct mcipsec_action_case mcipsec_action_cases[] __initconst = {
 #define IN_ESP		MCIPSEC_CLASS_IN_ESP
 #define IN_IKE		MCIPSEC_CLASS_IN_IKE
 #define IN_ICMP		MCIPSEC_CLASS_IN_ICMP
+#define IN_PING		MCIPSEC_CLASS_IN_PING
 #define OUT_ESP		MCIPSEC_CLASS_OUT_ESP
 #define OUT_IKE		MCIPSEC_CLASS_OUT_IKE
 #define PRIVATE		MCIPSEC_CLASS_PRIVATE
@@ -114,6 +115,10 @@ static const struct mcipsec_verdict_case mcipsec_verdict_cases[] __initconst = {
 	/* 55 */ { PREPARED,  OUT_IKE, OTHER,   MCIPSEC_DROP },
 	/* 56 */ { PREPARED,  PRIVATE, OTHER,   MCIPSEC_SHUNT },
 	/* 57 */ { PREPARED,  PRIVATE, NEXTHOP, MCIPSEC_PASS },
+	/* 58 */ { BLACKHOLE, IN_PING, OTHER,   MCIPSEC_DROP },
+	/* 59 */ { FORWARD,   IN_PING, OTHER,   MCIPSEC_PASS },
+	/* 60 */ { SHUNT,     IN_PING, OTHER,   MCIPSEC_SHUNT },
+	/* 61 */ { PREPARED,  IN_PING, NEXTHOP, MCIPSEC_PASS },
 };
 
 int __init mcipsec_action_selftest(void)

@@ -47,9 +47,23 @@ for port in 500 4500; do
 		counts gw1 drop_ike 1 fails pkt ce ike $CE6 $GW6 $port
 done
 check "discovery: other addresses of the node may speak IKE" pkt gw1 send 192.0.2.1 $CE 500
-check "discovery: ICMP echo to the gateway address is answered" \
-	on ce ping -q -c 1 -W 2 $GW >/dev/null
-check "discovery: and over IPv6, with neighbour discovery" on ce ping -q -c 1 -W 2 $GW6 >/dev/null
+
+# The gateway address answers pings of the tunnel's peer, where the group forwards.
+ping_gw() { on "$1" ping -q -c 1 -W $patience "$2" >/dev/null; }
+ip -n p route replace $GW via 10.3.0.1
+set_state gw1 master
+check "master: a ping of the tunnel's peer is answered" counts gw1 forward_in 1 ping_gw ce $GW
+check "master: a stranger's is not" counts gw1 drop_ping 1 fails ping_gw p $GW
+check "master: nor that of a peer over IPv6 whose SAs are IPv4's" counts gw1 drop_ping 1 fails ping_gw ce $GW6
+check "control: other addresses answer them, with neighbour discovery" \
+	eval 'ping_gw p 10.3.0.1 && ping_gw ce 192.0.2.1 && ping_gw ce 2001:db8:2::1'
+check "the node itself may ping it" ping_gw gw1 $GW
+ip -n gw1 xfrm state flush
+check "master: without its SAs the peer is a stranger" counts gw1 drop_ping 1 fails ping_gw ce $GW
+sa gw1 window
+check "control: with them it is answered again" ping_gw ce $GW
+set_state gw1 discovery
+check "discovery: the peer's ping is dropped" counts gw1 drop_ping 1 fails ping_gw ce $GW
 
 for quote in esp ike ike4500; do
 	set_state gw1 discovery
@@ -82,6 +96,7 @@ check "discovery: clear traffic for ESP-in-UDP is dropped" \
 for ns in ce gw1; do sa $ns window v6; done
 set_state gw1 master
 check "master: ESP over IPv6 passes" counts gw1 forward_in 2 ping_p 2
+check "master: a ping of the peer over IPv6 is answered" counts gw1 forward_in 1 ping_gw ce $GW6
 set_state gw1 discovery
 check "discovery: ESP over IPv6 is dropped" counts gw1 drop_esp 2 still gw1 fails ping_p 2
 check "discovery: clear traffic for it is dropped" counts gw1 drop_private 2 still gw1 fails ping_ce 2
@@ -102,4 +117,5 @@ check "control: ESP of this node with that source does not" transit 3
 nl gw1 group del 1
 for ns in ce gw1; do sa $ns window; done
 check "control: with the group gone the tunnel works again" ping_p 2
+check "and the address answers strangers" ping_gw p $GW
 finish

@@ -57,6 +57,7 @@ static const char *const stats[] = {
 	[MCIPSEC_STAT_DROP_GRO] = "drop_gro",
 	[MCIPSEC_STAT_DROP_LEASE] = "drop_lease",
 	[MCIPSEC_STAT_DROP_HOLD] = "drop_hold",
+	[MCIPSEC_STAT_DROP_PING] = "drop_ping",
 };
 
 static char request[NL_BUFFER];

@@ -37,6 +37,11 @@ check "ESP to the standby reaches the master, and the answer back" \
 	counts gw2 shunt_public 2 untouched gw2 ping_p 2
 check "clear traffic to the standby is shunted, too" counts gw2 shunt_private 2 untouched gw2 ping_ce 2
 check "an ICMP error that quotes ESP follows" counts gw1 forward_in 1 pkt ce quote $CE $GW esp
+check "a ping of the peer follows, and the master answers" counts gw2 shunt_public 1 \
+	on ce ping -q -c 1 -W 2 $GW >/dev/null
+ip -n p route replace $GW via 10.3.0.2
+check "a stranger's ping is not even shunted" counts gw2 drop_ping 1 fails on p ping -q -c 1 -W 0.3 $GW >/dev/null
+ip -n p route del $GW
 check "a later fragment follows" counts gw2 shunt_public 1 pkt ce frag $CE $GW esp
 state_of gw2 notEligible
 check "control: notEligible does not shunt" counts gw2 drop_esp 1 untouched gw2 fails ping_p

@@ -189,7 +189,7 @@ enum mcipsec_attr {
 enum mcipsec_stat {
 	MCIPSEC_STAT_UNSPEC,
 	MCIPSEC_STAT_PAD,
-	MCIPSEC_STAT_FORWARD_IN,	/* ESP and IKE toward the gateway, passed */
+	MCIPSEC_STAT_FORWARD_IN,	/* ESP, IKE and pings of peers to the gateway, passed */
 	MCIPSEC_STAT_FORWARD_OUT,	/* ESP and IKE from the gateway, passed */
 	MCIPSEC_STAT_FORWARD_PRIVATE,	/* clear traffic into a tunnel, passed */
 	MCIPSEC_STAT_SHUNT_PUBLIC,	/* sent to the public redundant next-hop */
@@ -205,6 +205,7 @@ enum mcipsec_stat {
 	MCIPSEC_STAT_DROP_GRO,		/* caught in the GRO path of ESP */
 	MCIPSEC_STAT_DROP_LEASE,	/* of the drops: because the lease had expired */
 	MCIPSEC_STAT_DROP_HOLD,		/* of FORWARD_PRIVATE: dropped, the SA waits for its number */
+	MCIPSEC_STAT_DROP_PING,		/* echo requests: of no peer, or blackholed */
 	__MCIPSEC_STAT_MAX,
 	MCIPSEC_STAT_MAX = __MCIPSEC_STAT_MAX - 1
 };
