@@ -127,7 +127,7 @@ static int mcipsec_nl_seq_set(struct sk_buff *request, struct genl_info *info)
 		return -EINVAL;
 	if (!nla_len(array) || nla_len(array) % sizeof(struct mcipsec_seq)) {
 		NL_SET_ERR_MSG_ATTR(info->extack, array,
-				    "SEQ must be an array of struct mcipsec_seq, 56 bytes each");
+				    "SEQ must be an array of struct mcipsec_seq, 64 bytes each");
 		return -EINVAL;
 	}
 	attr = info->attrs[MCIPSEC_A_SEQ_MARGIN];

@@ -2,7 +2,7 @@
 /*
  * Sequence state of SAs in bulk (invariant I3).
  *
- * Export walks the namespace's SAs and copies 56 bytes each. A walk holds
+ * Export walks the namespace's SAs and copies 64 bytes each. A walk holds
  * xfrm_state_lock, inside which no x->lock may be waited for (elsewhere the
  * order is the other way round): so it only tries, and keeps an SA that is busy
  * for after the walk. It stops every now and then to let others in.
@@ -140,6 +140,7 @@ static void mcipsec_seq_copy(struct mcipsec_seq *seq, struct xfrm_state *x, bool
 	seq->oseq = mcipsec_oseq_read(x);
 	seq->seq = mcipsec_seq_read(x);
 	seq->packets = x->curlft.packets;
+	seq->bytes = x->curlft.bytes;
 	seq->mark = x->mark.v;
 }
 

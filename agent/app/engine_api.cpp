@@ -231,6 +231,7 @@ std::vector<SyncView> Engine::sync()
                       {"snapshots_sent", c.snapshots_sent}, {"snapshots_received", c.snapshots_received}, {"deltas_sent", c.deltas_sent},
                       {"deltas_received", c.deltas_received}, {"audits", c.audits}, {"audit_mismatches", c.audit_mismatches},
                       {"audit_repaired", c.audit_repaired}, {"seq_sent", c.seq_sent}, {"seq_received", c.seq_received},
+                      {"traffic_sent", c.traffic_sent}, {"traffic_received", c.traffic_received},
                       {"keepalive_timeouts", c.keepalive_timeouts}};
         out.push_back(std::move(v));
     }
@@ -325,6 +326,11 @@ std::vector<TunnelView> Engine::tunnels(const std::string &name, std::size_t fro
                 v.rekey = fmt::format("{} of {} done", r.done, r.total);
         }
         if (tag) {
+            const auto traffic = g->sync->traffic(g->id, t.connection);
+            v.octets_in = traffic.octets_in;
+            v.packets_in = traffic.packets_in;
+            v.octets_out = traffic.octets_out;
+            v.packets_out = traffic.packets_out;
             auto [index, fresh] = databases.try_emplace(g->id);
             if (fresh)
                 index->second = EntryIndex(g->sync->session(), *tag);
@@ -374,6 +380,7 @@ Expected<std::vector<SaView>> Engine::sas(GroupId group, std::size_t from, std::
                 v.oseq = sa.oseq;
                 v.seq = sa.seq;
                 v.packets = sa.packets;
+                v.octets = sa.bytes;
                 if (g.sync)
                     if (const auto known = g.sync->known(id, SaId::of(sa)))
                         v.sync_age = std::chrono::duration<double>(loop_.now() - known->taken).count();
@@ -414,6 +421,17 @@ std::vector<MetricView> Engine::stats()
                 {{"tunnel_group", std::to_string(g.id)}, {"what", name}}, static_cast<double>(value));
         for (const auto &[name, value] : g.counters)
             add("mcipsec_" + name, "gauge", "rekeys of the last takeover, and held packets that timed out", label, static_cast<double>(value));
+    }
+    for (const auto &[name, t] : config_.tunnel) {
+        const auto *g = find(t.tunnel_group);
+        if (!g || !g->sync)
+            continue;
+        const auto c = g->sync->traffic(g->id, t.connection);
+        for (const auto &[direction, octets, packets] : {std::tuple("in", c.octets_in, c.packets_in), std::tuple("out", c.octets_out, c.packets_out)}) {
+            const std::map<std::string, std::string> label{{"tunnel", name}, {"direction", direction}};
+            add("mcipsec_tunnel_octets_total", "counter", "octets of the clear packets, both chassis", label, static_cast<double>(octets));
+            add("mcipsec_tunnel_packets_total", "counter", "packets of the tunnel, both chassis", label, static_cast<double>(packets));
+        }
     }
     for (const auto &s : sync()) {
         const std::map<std::string, std::string> label{{"peer", s.peer_ip_address}};

@@ -316,6 +316,14 @@ void SyncControl::run(mcs::Action &&action)
                     g->sample_all = true;
             },
             [&](mcs::act::ImportSeq &a) { run_import_seq(a); },
+            [&](mcs::act::TrafficWanted &a) {
+                if (auto *g = group_of(a.tag))
+                    step(mcs::ev::Traffic{a.tag, g->counters.all()});
+            },
+            [&](mcs::act::TrafficReceived &a) {
+                if (auto *g = group_of(a.tag))
+                    g->counters.learn(a.tunnels);
+            },
             [&](mcs::act::PluginAck &a) {
                 ack_ = {a.epoch, a.seq, a.none_open};
                 if (callbacks.ack_changed)
@@ -438,8 +446,10 @@ void SyncControl::import_done(const std::string &tag, const mcs::Key &key, mcs::
     if (g && outcome && outcome->result != io::ImportResult::Installed)
         release_sequence(*g, key);      // else charon may have it, and its number is not set
     step(std::move(result));
-    if (installed)
+    if (installed) {
+        name_sas(*g, key);
         tell_selectors(*g, key);
+    }
     if (installed && acting_master(g->state) && callbacks.child_late)
         callbacks.child_late(g->id, plain(key));
 }
@@ -518,6 +528,7 @@ void SyncControl::snapshot(Group &g)
         if (!done)  // charon went, charon_down() follows
             return;
         step(mcs::ev::LocalSnapshotEnd{tag});
+        count_first(tag);
         if (callbacks.snapshot_done)
             callbacks.snapshot_done(id);
     });
@@ -553,6 +564,8 @@ void SyncControl::record(io::PluginRecord &&r)
     }
     if (child && !upsert)
         release_sequence(*g, *key);
+    if (child && upsert)
+        name_sas(*g, *key);
     if (child)
         seed_late(*g);
     if (child && callbacks.child_changed)

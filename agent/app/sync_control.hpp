@@ -19,6 +19,7 @@
 #include "app/config.hpp"
 #include "core/mcs/session.hpp"
 #include "core/seqstate.hpp"
+#include "core/tunnel_counters.hpp"
 #include "io/mcipsec_nl.hpp"
 #include "io/tls_channel.hpp"
 
@@ -86,6 +87,7 @@ public:
     // send are made receive-only. Returns what must be rekeyed first.
     std::vector<NeedsRekey> takeover(GroupId group);
     std::uint64_t receive_only(GroupId group) const;        // counted since start
+    Traffic traffic(GroupId group, const std::string &connection) const;    // of both chassis
     std::vector<SeqState::Debt> debts(GroupId group) const;
     void restore(GroupId group, std::span<const SeqState::Debt> debts);
 
@@ -124,6 +126,7 @@ private:
         std::uint64_t receive_only = 0;
         std::map<mcs::Key, Held> held;      // outbound SAs that send nothing until their number is set
         std::unordered_map<SaId, Time, SaIdHash> inbound;   // last authenticated packet seen here
+        TunnelCounters counters;
         Time tidied{};                  // SeqState against the kernel
         unsigned lists = 0;             // snapshots of charon under way
         bool sample_all = true;         // the next sample names every SA, not only what changed
@@ -151,6 +154,9 @@ private:
     Expected<std::vector<mcipsec_seq>> seq_get(GroupId group);
     void stop_unsafe(Group &g);
     void tidy(Group &g, std::span<const mcipsec_seq> kernel);
+    void name_sas(Group &g, const mcs::Key &child);
+    void count(Group &g, std::span<const mcipsec_seq> kernel);
+    void count_first(const std::string &tag);
     void snapshot(Group &g);
     void channel_up();
     void channel_down(io::TlsDown reason, const std::string &detail);

@@ -158,8 +158,10 @@ void SyncControl::sample(GroupId group)
         if (auto done = seq_set(*g, g->seq.refresh(now)); !done)
             log_.write({.level = io::Level::Warning, .event = std::string(io::event::kKernel), .text = "margin: " + done.error().text, .group = group});
         if (now >= g->tidied + kTidyInterval)
-            if (const auto all = seq_get(group))
+            if (const auto all = seq_get(group)) {
                 tidy(*g, *all);
+                count(*g, *all);
+            }
         return;
     }
     stop_unsafe(*g);
@@ -171,6 +173,7 @@ void SyncControl::sample(GroupId group)
     }
     g->sample_failed = false;
     tidy(*g, *all);
+    count(*g, *all);
     for (const auto &sa : *all)
         if (const auto id = SaId::of(sa); !(sa.flags & MCIPSEC_SEQ_F_OUT))
             if (const auto known = g->seq.known(id); known && sa.seq > known->seq)
@@ -216,6 +219,7 @@ Expected<void> SyncControl::send_frozen(GroupId group, std::uint64_t handover)
     auto all = seq_get(group);
     if (!all)
         return tl::unexpected(all.error());
+    count(*g, *all);
     step(mcs::ev::FrozenSeq{g->tag, handover, g->seq.local_sample(*all, now)});
     return {};
 }

@@ -44,8 +44,8 @@ MCIPSEC_VIEW(TunnelGroupView, id, primary, backup, active, admin_state, oper_sta
              nominal, generation, lease_ms, addresses, next_hops, gate_counters, counters)
 MCIPSEC_VIEW(TunnelView, tunnel_name, local_address, svc_id, admn, keying, sap_id, remote_address, dlvry_svc_id, oper, sec_plcy, tunnel_group, connection,
              interface, local_id, remote_id, ike_spi_i, ike_spi_r, ike_state, ike_algorithms, esp_algorithms, child_spis, traffic_selectors, established,
-             sync_state, rekey)
-MCIPSEC_VIEW(SaView, tunnel_group, tunnel_name, direction, spi, destination, esn, replay, offload, oseq, seq, packets, sync_age)
+             sync_state, rekey, octets_in, packets_in, octets_out, packets_out)
+MCIPSEC_VIEW(SaView, tunnel_group, tunnel_name, direction, spi, destination, esn, replay, offload, oseq, seq, packets, octets, sync_age)
 MCIPSEC_VIEW(VrrpView, interface_name, instance, vr_id, own, adm, state, base_pri, msg_int, ip, opr, pol_id, in_use_pri, inh_int, backup_addr, track_file,
              track_value, events)
 MCIPSEC_VIEW(LogEntryView, seq, time, event, tunnel_group, peer, tunnel, text, fields)

@@ -167,6 +167,8 @@ struct TunnelView {
     std::string established;                        // time_text
     std::string sync_state;                         // "installed", "installing", "await-conf", "failed", "local"
     std::string rekey;                              // state of the takeover rekey, empty: none
+    std::uint64_t octets_in = 0, packets_in = 0;    // carried by both chassis; clear packets, in: from the customer
+    std::uint64_t octets_out = 0, packets_out = 0;
 };
 
 // show ipsec sa [tunnel-group N]
@@ -182,6 +184,7 @@ struct SaView {
     std::uint64_t oseq = 0;
     std::uint64_t seq = 0;
     std::uint64_t packets = 0;
+    std::uint64_t octets = 0;                       // of the clear packets
     double sync_age = -1;                           // seconds since last synced; -1: not synced
 };
 

@@ -288,6 +288,10 @@ std::string render_table(const TunnelsDocument &doc)
         p.field("Established", t.established.empty() ? "never" : t.established, w);
         p.field("Sync State", t.sync_state, w);
         p.field("Rekey", t.rekey, w);
+        p.field("Octets In", std::to_string(t.octets_in), w);
+        p.field("Packets In", std::to_string(t.packets_in), w);
+        p.field("Octets Out", std::to_string(t.octets_out), w);
+        p.field("Packets Out", std::to_string(t.packets_out), w);
         p.close();
     }
     return p.text();

@@ -155,6 +155,7 @@ private:
         v.oseq = s.oseq;
         v.seq = s.seq;
         v.packets = s.packets;
+        v.octets = s.bytes;
         return v;
     }
 

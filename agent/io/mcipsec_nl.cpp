@@ -12,7 +12,7 @@
 
 namespace mcipsec::io {
 
-static_assert(sizeof(mcipsec_addr) == 24 && sizeof(mcipsec_seq) == 56);
+static_assert(sizeof(mcipsec_addr) == 24 && sizeof(mcipsec_seq) == 64);
 
 namespace {
 

@@ -47,7 +47,7 @@ done <<-END
 	second-group ENOENT: GROUP_ID names no group of this namespace
 	no-groups EINVAL: GROUPS must hold 1..1024
 	short-cookie ERANGE: binary attribute size out of range
-	seq-size EINVAL: SEQ must be an array of struct mcipsec_seq, 56 bytes each
+	seq-size EINVAL: SEQ must be an array of struct mcipsec_seq, 64 bytes each
 	seq-margin EINVAL: SEQ_MARGIN must be 0..2^28
 	seq-hold ERANGE: integer out of range
 	lease-far EINVAL: LEASE_EXPIRY is more than 3600 s of CLOCK_BOOTTIME ahead

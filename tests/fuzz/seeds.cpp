@@ -54,7 +54,7 @@ int main(int argc, char **argv)
     mask[0] = 1;
     SaSeq sa{};
     Gauges gauges{};
-    frame::encode(all, frame::Hello{1, "0.1.0", 2, 3, 4});
+    frame::encode(all, frame::Hello{2, 1, "0.1.0", 2, 3, 4});
     frame::encode(all, frame::Config{"tag-1", {{"proposals", Bytes(32, 7)}, {"next-hops", Bytes(32, 8)}}});
     frame::encode(all, frame::Offer{"tag-1", 2, 3, 4, 5});
     frame::encode(all, frame::Resync{"tag-1", 2, 3, frame::Resync::Mode::Delta, 4, {}, false});
@@ -68,6 +68,7 @@ int main(int argc, char **argv)
     frame::encode(all, frame::Ack{3});
     frame::encode(all, frame::Nack{"tag-1", 3, frame::Nack::Why::AwaitConf, entry(Kind::IkeSa).key, "no connection"});
     frame::encode(all, frame::Seq{"tag-1", 2, 3, true, {sa, sa}});
+    frame::encode(all, frame::Traffic{"tag-1", {{"tunnel-1", {1, 2, 3, 4}, {5, 6, 7, 8}}}});
     frame::encode(all, frame::Frozen{"tag-1", 2, 9, true, true, {sa}});
     frame::encode(all, frame::FrozenAck{"tag-1", 9});
     frame::encode(all, frame::Status{"tag-1", gauges, SyncState::InSync, 2, true, Mastership::Master, 0, {"reason"}});

@@ -67,7 +67,8 @@ struct Node {
     std::vector<act::ImportSeq> seqs;
     std::vector<act::FrozenReceived> frozen;
     std::vector<std::uint64_t> frozen_acked;
-    int seq_wanted = 0;
+    int seq_wanted = 0, traffic_wanted = 0;
+    std::vector<TunnelTraffic> traffic;  // as the peer told
     std::vector<std::pair<Key, Time>> inbound;  // said when FinalSeqWanted or InboundWanted asks
     std::vector<SaSeq> final_seq;
     std::vector<std::string> logs;
@@ -373,6 +374,10 @@ private:
             n.frozen_acked.push_back(fa->handover);
         } else if (std::get_if<act::SeqWanted>(&action)) {
             n.seq_wanted++;
+        } else if (std::get_if<act::TrafficWanted>(&action)) {
+            n.traffic_wanted++;
+        } else if (auto *tr = std::get_if<act::TrafficReceived>(&action)) {
+            n.traffic.insert(n.traffic.end(), tr->tunnels.begin(), tr->tunnels.end());
         } else if (auto *fw = std::get_if<act::FinalSeqWanted>(&action)) {
             n.charon.answers.push_back(ev::InboundSeen{fw->tag, n.inbound});
             n.charon.answers.push_back(ev::FrozenSeq{fw->tag, 0, n.final_seq});

@@ -88,6 +88,8 @@ void every_frame_round_trips(void **)
     assert_int_equal(sq.sas[1].jump, 0x80000000);
     assert_int_equal(round_trip(frame::Frozen{"t", 1, 42, true, true, {}}).handover, 42);
     assert_int_equal(round_trip(frame::FrozenAck{"t", 42}).handover, 42);
+    const frame::Traffic tr{"t", {{"tunnel-1", {1, 2, 3, 4}, {5, 6, 7, UINT64_MAX}}, {"tunnel-2", {}, {}}}};
+    assert_true(round_trip(tr).tunnels == tr.tunnels);
     frame::Status st{"t", {1, 2, 3, 4, 5, 6, 7}, SyncState::InSync, 8, true, Mastership::Master, 9, {"no standby", "await-conf"}};
     const auto got = round_trip(st);
     assert_true(got.gauges == st.gauges && got.reasons == st.reasons && got.pending == 9 && got.mastership == Mastership::Master);

@@ -198,9 +198,10 @@ void test_json_keys(void **)
         "num_entries", "lcl_deleted_entries", "alarm_entries", "omcr_standby_entries", "omcr_alarm_entries", "rem_num_entries", "rem_lcl_deleted_entries", "rem_alarm_entries", "rem_omcr_standby_entries",
         "rem_omcr_alarm_entries", "installed", "installing", "await_conf", "failed"});
     has(VrrpView{}, {"interface_name", "vr_id", "own", "adm", "state", "base_pri", "msg_int", "in_use_pri", "pol_id", "inh_int", "backup_addr"});
-    has(TunnelView{}, {"tunnel_name", "local_address", "svc_id", "admn", "keying", "sap_id", "remote_address", "dlvry_svc_id", "oper", "sec_plcy"});
+    has(TunnelView{}, {"tunnel_name", "local_address", "svc_id", "admn", "keying", "sap_id", "remote_address", "dlvry_svc_id", "oper", "sec_plcy", "octets_in", "packets_in", "octets_out",
+        "packets_out"});
     has(TunnelGroupView{}, {"id", "primary", "backup", "active", "admin_state", "oper_state", "mastership", "gate", "gate_counters", "lease_ms"});
-    has(SaView{}, {"spi", "direction", "oseq", "seq", "packets", "esn"});
+    has(SaView{}, {"spi", "direction", "oseq", "seq", "packets", "octets", "esn"});
     assert_true(json(peer())["tunnel_groups"][0]["mastership"] == "master");
 }
 

@@ -12,6 +12,7 @@
 #include <variant>
 
 #include "core/mcs/record.hpp"
+#include "core/traffic.hpp"
 
 namespace mcipsec::mcs {
 
@@ -70,6 +71,7 @@ struct Counters {
     std::uint64_t tombstones_dropped = 0;  // over the bound: a later resync needs a snapshot
     std::uint64_t seq_sent = 0, seq_received = 0, seq_merged = 0;  // SAs, not frames
     std::uint64_t seq_ignored = 0;         // sequence state from a non-acting peer
+    std::uint64_t traffic_sent = 0, traffic_received = 0;          // counters of tunnels
     std::uint64_t keepalive_timeouts = 0;
     std::uint64_t unknown_events = 0;      // for a tag or key that we do not have
 };
@@ -210,6 +212,8 @@ struct FrozenSeq { std::string tag; std::uint64_t handover = 0; std::vector<SaSe
 // When packets of each IKE_SA (in its CHILD_SAs) were last authenticated here. Decides
 // between two lives of one IKE_SA.
 struct InboundSeen { std::string tag; std::vector<std::pair<Key, Time>> ike; };
+// Counters of tunnels that changed, or all of them when act::TrafficWanted asked.
+struct Traffic { std::string tag; std::vector<TunnelTraffic> tunnels; };
 // FrozenReceived was imported into the kernel.
 struct FrozenApplied { std::string tag; std::uint64_t handover = 0; };
 
@@ -220,7 +224,7 @@ struct Timer {};  // deadline() has come
 using Event = std::variant<ev::GroupAdd, ev::GroupRemove, ev::ConfigDigest, ev::GroupRole, ev::ProtectionReasons, ev::AdminUp, ev::AdminDown,
                            ev::ChannelUp, ev::ChannelDown, ev::BytesIn, ev::WriteReady, ev::CharonUp, ev::CharonDown, ev::ConfLoaded,
                            ev::LocalUpsert, ev::LocalDelete, ev::LocalSnapshotBegin, ev::LocalSnapshotEnd, ev::Refill, ev::ImportResult,
-                           ev::DeleteResult, ev::SeqSample, ev::InboundSeen, ev::FrozenSeq, ev::FrozenApplied, ev::Timer>;
+                           ev::DeleteResult, ev::SeqSample, ev::InboundSeen, ev::FrozenSeq, ev::Traffic, ev::FrozenApplied, ev::Timer>;
 
 // --------------------------------------------------------------- actions ---
 namespace act {
@@ -252,6 +256,11 @@ struct SeqWanted { std::string tag; };
 // Sequence state from the acting master; age bounds its age from above
 // (transit included). `complete`: last part of one sample.
 struct ImportSeq { std::string tag; std::vector<SaSeq> sas; Duration age; bool complete = true; };
+
+// The channel is new: answer with ev::Traffic of every tunnel.
+struct TrafficWanted { std::string tag; };
+// The peer's counters, of some tunnels.
+struct TrafficReceived { std::string tag; std::vector<TunnelTraffic> tunnels; };
 
 // `mcipsec-ack`: the standby has every record of this session up to seq. none_open:
 // nothing of this session is open, seq is the newest seen (several sessions: take
@@ -292,7 +301,7 @@ struct Log { Severity severity; std::string tag, what, text; };
 
 }  // namespace act
 
-using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::FinalSeqWanted, act::InboundWanted, act::SeqWanted, act::ImportSeq, act::PluginAck, act::CommitMode,
+using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::FinalSeqWanted, act::InboundWanted, act::SeqWanted, act::ImportSeq, act::TrafficWanted, act::TrafficReceived, act::PluginAck, act::CommitMode,
                             act::SyncStateChanged, act::ProtectionInputs, act::PeerMimp, act::FrozenReceived, act::FrozenAcked, act::LocalSnapshotWanted, act::Log>;
 using Actions = std::vector<Action>;
 

@@ -14,12 +14,13 @@ enum Id : std::uint16_t {
     kInfo, kData, kInboundAge, kProtocolId, kAppVersion, kEpoch, kMimpOwn, kMimpPeer, kItem, kDigest,       // 21..30
     kWhy, kReason, kTaken, kLast, kFirst, kSas, kHandover, kLocalDeleted, kAlarmed, kInstalled,             // 31..40
     kInstalling, kAwaitConf, kFailed, kState, kActing, kMastership, kClock, kEcho, kWantReply, kFlags,      // 41..50
-    kPending, kChildren, kProtocolOldest, kInherits,
+    kPending, kChildren, kProtocolOldest, kInherits, kCounts,
     kFieldCount
 };
 constexpr std::size_t kMaxExtra = 4096;
 constexpr std::size_t kMaxItems = 1024;
 constexpr std::size_t kChildKeySize = 5;
+constexpr std::size_t kCountsSize = 64;  // own and peer's, a newer peer may append
 constexpr std::size_t kSeqMinSize = 48;  // the first version of an element; jump came next, then the mark
 
 template <typename E>
@@ -292,6 +293,42 @@ Digest read_digest(Bag &bag)
     return f;
 }
 
+void write_traffic(std::span<std::uint8_t> out, const mcipsec::Traffic &t)
+{
+    put_be(out.subspan(0, 8), t.octets_in);
+    put_be(out.subspan(8, 8), t.packets_in);
+    put_be(out.subspan(16, 8), t.octets_out);
+    put_be(out.subspan(24, 8), t.packets_out);
+}
+
+mcipsec::Traffic read_counts(ByteView in)
+{
+    return {get_be(in.subspan(0, 8)), get_be(in.subspan(8, 8)), get_be(in.subspan(16, 8)), get_be(in.subspan(24, 8))};
+}
+
+Traffic read_traffic(Bag &bag)
+{
+    Traffic f{bag.tag(), {}};
+    for (const auto &item : bag.items()) {
+        TunnelTraffic t;
+        FieldReader r(item.value);
+        bool counts = false;
+        for (Field field; r.next(field);) {
+            if (field.id == kName)
+                t.tunnel = field.text(kMaxName);
+            else if (field.id == kCounts && field.value.size() >= kCountsSize) {
+                t.own = read_counts(field.value);
+                t.peer = read_counts(field.value.subspan(kCountsSize / 2));
+                counts = true;
+            }
+        }
+        if (!r.ok() || t.tunnel.empty() || !counts)
+            bag.bad("counters of a tunnel are truncated or have no name");
+        f.tunnels.push_back(std::move(t));
+    }
+    return f;
+}
+
 Status read_status(Bag &bag)
 {
     Status f;
@@ -360,6 +397,7 @@ Expected<Frame> read(Type type, Bag &bag)
     case Type::Keepalive: return Keepalive{bag.need(kClock), bag.number(kEcho), bag.number(kWantReply) != 0};
     case Type::Bye: return Bye{static_cast<std::uint32_t>(bag.number(kFlags)), bag.get(kReason).text(kMaxReason)};
     case Type::Propose: return read_propose(bag);
+    case Type::Traffic: return read_traffic(bag);
     }
     return fail(-EOPNOTSUPP, "frame type " + std::to_string(raw(type)) + " is not known");
 }
@@ -561,6 +599,20 @@ void encode(SecretBuffer &out, const FrozenAck &f)
     FrameWriter w(out, raw(Type::FrozenAck));
     w.text(kTag, f.tag);
     w.u64(kHandover, f.handover);
+}
+
+void encode(SecretBuffer &out, const Traffic &f)
+{
+    FrameWriter w(out, raw(Type::Traffic));
+    w.text(kTag, f.tag);
+    for (const auto &t : f.tunnels) {
+        const auto mark = w.begin(kItem);
+        w.text(kName, std::string_view(t.tunnel).substr(0, kMaxName));
+        const auto counts = w.space(kCounts, kCountsSize);
+        write_traffic(counts, t.own);
+        write_traffic(counts.subspan(kCountsSize / 2), t.peer);
+        w.end(mark);
+    }
 }
 
 void encode(SecretBuffer &out, const Status &f)

@@ -16,10 +16,11 @@ namespace mcipsec::mcs::frame {
 constexpr std::size_t kMaxSeqPerFrame = 1024;
 constexpr std::size_t kSeqSize = 56;       // one SaSeq on the wire
 constexpr std::size_t kMaxReasons = 32;
+constexpr std::size_t kMaxTrafficPerFrame = 256;
 
 enum class Type : std::uint8_t {
     Hello = 1, Config = 2, Offer = 3, Resync = 4, Digest = 5, SnapshotBegin = 6, SnapshotEnd = 7, Entry = 8, Delete = 9, Ack = 10,
-    Nack = 11, Seq = 12, Frozen = 13, FrozenAck = 14, Status = 15, Keepalive = 16, Bye = 17, Propose = 18,
+    Nack = 11, Seq = 12, Frozen = 13, FrozenAck = 14, Status = 15, Keepalive = 16, Bye = 17, Propose = 18, Traffic = 19,
 };
 
 // First frame each way.
@@ -71,6 +72,8 @@ struct Nack {
 struct Seq { std::string tag; Generation generation = 0; std::uint64_t taken = 0; bool last = true; std::vector<SaSeq> sas; };
 struct Frozen { std::string tag; Generation generation = 0; std::uint64_t handover = 0; bool first = true, last = true; std::vector<SaSeq> sas; };
 struct FrozenAck { std::string tag; std::uint64_t handover = 0; };
+// Of tunnels, in the sender's eyes. Since version 2.
+struct Traffic { std::string tag; std::vector<TunnelTraffic> tunnels; };
 struct Status {
     std::string tag;
     Gauges gauges;
@@ -86,7 +89,7 @@ struct Keepalive { std::uint64_t clock = 0, echo = 0; bool want_reply = false; }
 struct Bye { std::uint32_t flags = 0; std::string reason; };  // OperFlag bits of the sender
 
 using Frame = std::variant<Hello, Config, Offer, Resync, Digest, SnapshotBegin, SnapshotEnd, EntryFrame, Delete, BadRecord, Ack, Nack, Seq, Frozen,
-                           FrozenAck, Status, Keepalive, Bye, Propose>;
+                           FrozenAck, Status, Keepalive, Bye, Propose, Traffic>;
 
 void encode(SecretBuffer &out, const Hello &f);
 void encode(SecretBuffer &out, const Config &f);
@@ -104,6 +107,7 @@ void encode(SecretBuffer &out, const Nack &f);
 void encode(SecretBuffer &out, const Seq &f);
 void encode(SecretBuffer &out, const Frozen &f);
 void encode(SecretBuffer &out, const FrozenAck &f);
+void encode(SecretBuffer &out, const Traffic &f);
 void encode(SecretBuffer &out, const Status &f);
 void encode(SecretBuffer &out, const Keepalive &f);
 void encode(SecretBuffer &out, const Bye &f);

@@ -480,6 +480,7 @@ void Session::Impl::channel_lost()
         for (auto &[key, e] : g.db.entries())
             e.op_txn = 0;
         g.frozen_out.clear();
+        g.traffic_out.clear();
         g.frozen_in.reset();
         g.offer.reset();
         stop_rx(g);
@@ -572,6 +573,7 @@ void Session::Impl::on(frame::Hello &f)
         frame::encode(tx, frame::Config{tag, *g->config});
         n.frames_out++;
     }
+    want_traffic();
 }
 
 void Session::Impl::on(frame::Config &f)

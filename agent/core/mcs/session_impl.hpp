@@ -6,6 +6,7 @@
 //   session_rx.cpp      standby: the peer's frames
 //   session_import.cpp  standby: into the own charon, one work a key
 //   session_merge.cpp   both: two lives of one tunnel
+//   session_traffic.cpp counters of tunnels, both ways
 #pragma once
 
 #include <algorithm>
@@ -57,6 +58,7 @@ struct Group {
     Time seq_empty_at{};
     Time seq_taken{};
     std::deque<frame::Frozen> frozen_out;
+    std::map<std::string, TunnelTraffic> traffic_out;
     std::unordered_set<Key, KeyHash> outvoted;     // IKE_SAs whose other life was proposed and refused
     std::unordered_set<Key, KeyHash> adopted;      // ... and taken
     std::deque<frame::Propose> proposals;          // until it is known who was heard here
@@ -208,10 +210,16 @@ struct Session::Impl {
     void on(ev::SeqSample &e);
     void on(ev::FrozenSeq &e);
     void on(ev::FrozenApplied &e);
+    void on(ev::Traffic &e);
     void local_seq(std::uint64_t epoch, std::uint64_t seq);
     void track(Group &g, Entry &e, std::uint64_t seq);
     void bury_local(Group &g, Entry &e, std::uint64_t seq);
     void charon_lost();
+
+    // session_traffic.cpp
+    void want_traffic();
+    void send_traffic(Group &g);
+    void on(frame::Traffic &f);
 
     // session_tx.cpp
     bool serves(const Group &g) const { return ready() && g.acting && g.filled; }

@@ -175,6 +175,7 @@ void Session::Impl::fill()
         }
         if (g.tx == Tx::Catchup || g.tx == Tx::Live)
             send_seq(g);
+        send_traffic(g);
         propose(g);
     }
     // One entry a group in turn, so that a large snapshot does not starve the others.

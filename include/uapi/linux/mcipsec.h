@@ -21,7 +21,7 @@
 #define MCIPSEC_ADDR_MAX	256	/* gateway addresses per group */
 #define MCIPSEC_NEXTHOP_MAX	64	/* next-hops per group and side */
 #define MCIPSEC_LEASE_SEC_MAX	3600	/* a lease ends at most so far ahead */
-#define MCIPSEC_SEQ_PER_MSG	570	/* struct mcipsec_seq per message */
+#define MCIPSEC_SEQ_PER_MSG	500	/* struct mcipsec_seq per message */
 #define MCIPSEC_HOLD_MAX	65536	/* SAs of a group that wait for their numbers */
 
 /* MIMP states of a tunnel-group (seed "MIMP Protocol States"). */
@@ -228,7 +228,7 @@ struct mcipsec_addr {
 /* As oseq in SEQ_SET: the SA only receives until it is rekeyed. */
 #define MCIPSEC_SEQ_RECEIVE_ONLY	(~0ULL)
 
-/* 56 bytes: sequence state of one SA. */
+/* 64 bytes: sequence state of one SA. */
 struct mcipsec_seq {
 	__be32	spi;
 	__u8	proto;		/* IPPROTO_ESP */
@@ -240,6 +240,7 @@ struct mcipsec_seq {
 	__u64	packets;	/* processed, tells what changed */
 	__u32	mark;		/* packets with it find the SA, 0: none needed */
 	__u32	reserved;	/* 0 */
+	__u64	bytes;		/* processed, of the clear packets; ignored in SEQ_SET */
 };
 
 #endif /* _UAPI_LINUX_MCIPSEC_H */
