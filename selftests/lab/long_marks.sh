@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# long_marks.sh - how packets are marked and how large they may be, seen on the wire:
+#   MIMP, BFD and MCS between the chassis carry DSCP CS6;
+#   the DSCP of a customer's packet is on its ESP, from both gateways;
+#   what is too long for the tunnel is answered with the tunnel's MTU, by the master and
+#   by the standby where it enters, and goes through when the sender has learned it;
+#   the gateway address answers the tunnel's peer, the VRRP address answers anybody.
+
+. "$(dirname "$0")/scene.sh"
+
+WIRE=$LAB_DIR/wire.pcap
+between() { tcpdump -n -r "$WIRE" "$1" 2>/dev/null | wc -l; }
+some() { [ "$(between "$1")" -ge 5 ]; }
+# esp NODE TOS: ESP packets with that octet that NODE has sent to CE-1
+esp()
+{
+	python3 -c '
+import sys
+sys.path.insert(0, sys.argv[1])
+import capture
+gateway = bytes([10, 10, 20, 1])
+print(sum(1 for _, mac, ip in capture.frames(sys.argv[2])
+          if mac == sys.argv[3] and ip[9] == 50 and ip[12:16] == gateway and ip[1] == int(sys.argv[4], 0)))
+' "$LAB_SRC" "$OBS_DIR/public.pcap" "$(gateway_mac "$1")" "$2"
+}
+marked() { [ "$(esp "$1" 0xb8)" -ge "$2" ]; }
+ping_ef() { lab CE-1 ping -I vprn2 -I 192.168.1.1 -Q 0xb8 -c 3 -i 0.2 -W 2 192.168.2.1; }
+hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30; }
+# too_long: P-1 sends 1450 octets that must not be fragmented.
+too_long() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M do -s 1422 -c 1 -W 2 192.168.1.1 2>&1; }
+forget() { lab P-1 ip route flush cache; }
+learned() { lab P-1 ip route get vrf vprn2 192.168.1.1 from 192.168.2.1 2>/dev/null | grep -q 'mtu 1400' || too_long | grep -qE 'mtu ?= ?1400|mtu 1400'; }
+fits() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M do -s 1372 -c 1 -W 2 192.168.1.1; }
+p1_by() { lab P-1 ip route replace table 2 192.168.1.1/32 via "192.168.20$(($1 + 1)).1" dev "sdp-$((100 + 100 * $1))" proto static metric 1; }
+ping_gw() { lab CE-1 ping -I 10.10.10.1 -c 1 -W 2 10.10.20.1 >/dev/null; }
+ping_gw_other() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 10.10.20.1 >/dev/null; }
+ping_vrrp() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 172.16.1.254 >/dev/null; }
+counter() { ask "$1" "$(find_object gate) | .gate_counters.$2" show isa tunnel-group 1; }
+
+plan $((SCENE_POINTS + 27))
+scene_up
+tcpdump -i w12-segw1 -n -U -w "$WIRE" 'udp port 7655 or udp port 4784 or tcp port 7656' >/dev/null 2>&1 &
+sniffer=$!
+check_wait "MIMP, BFD and MCS are on the wire" 60 eval 'some "udp port 7655" && some "udp port 4784" && some "tcp port 7656"'
+kill "$sniffer"
+wait "$sniffer" 2>/dev/null
+for what in "udp port 7655" "udp port 4784" "tcp port 7656"; do
+	check_is "each packet of $what has CS6" 0 between "$what and ip[1] & 0xfc != 0xc0"
+done
+
+for node in SeGW-1 SeGW-2; do
+	check_is "$node: no ESP with DSCP EF yet" 0 esp "$node" 0xb8
+	check_wait "$node: pings with DSCP EF are answered" 20 ping_ef
+	check_wait "the answers' ESP has it" 10 marked "$node" 3
+	check "control: other ESP has not" test "$(esp "$node" 0)" -ge 10
+	forget
+	check_wait "$node is master: too long a packet is answered with the tunnel's MTU" 20 learned
+	check_wait "one that fits goes through" 20 fits
+	check "the peer may ping the gateway address" ping_gw
+	check_not "nobody else on that link may" ping_gw_other
+	check "VRRP's address answers" ping_vrrp
+	[ $node = SeGW-2 ] || {
+		check "force-switchover to SeGW-2" hand_over SeGW-1
+		check_wait "protection status nominal on both" 60 nominal
+	}
+done
+p1_by 1
+forget
+shunted=$(counter SeGW-1 shunt_private)
+check_wait "P-1 sends by SeGW-1, the standby: the same answer" 20 learned
+check_wait "one that fits is shunted" 20 fits
+check_wait "(it was)" 10 eval '[ "$(counter SeGW-1 shunt_private)" -gt "$shunted" ]'
+tap_end
