@@ -67,6 +67,7 @@ void CharonControl::down(const std::string &why)
 {
     const bool was_up = std::exchange(up_, false);
     why_ = why;
+    held_.clear();
     if (was_up || told_ != why) {
         told_ = why;
         log_.write({.level = io::Level::Warning, .event = std::string(io::event::kCharon), .text = "charon does not answer: " + why});
@@ -166,6 +167,27 @@ io::CharonState CharonControl::state(GroupId group) const
 {
     const auto it = groups_.find(group);
     return it == groups_.end() ? io::CharonState::Closed : it->second.state;
+}
+
+CharonControl::Held CharonControl::held(GroupId group) const
+{
+    const auto it = held_.find(group);
+    return it == held_.end() ? Held{} : it->second;
+}
+
+void CharonControl::ask_held()
+{
+    if (!up_ || std::exchange(asking_held_, true))
+        return;
+    plugin_.status([this](Expected<io::vici::Message> answer) {
+        asking_held_ = false;
+        if (!answer)
+            return;
+        held_.clear();
+        for (const auto &[id, g] : groups_)
+            if (const auto *s = answer->section(fmt::format("group-{}", id)))
+                held_[id] = {s->u64("held").value_or(0), s->u64("held-total").value_or(0)};
+    });
 }
 
 }  // namespace mcipsec::app

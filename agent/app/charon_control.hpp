@@ -44,6 +44,14 @@ public:
     void set_share(GroupId group, io::PoolShare share);
     io::CharonState state(GroupId group) const;
 
+    // Output commit: packets that wait for an acknowledgement, and how many have since
+    // charon began; as charon said when it was asked last.
+    struct Held {
+        std::uint64_t now = 0, total = 0;
+    };
+    Held held(GroupId group) const;
+    void ask_held();
+
 private:
     void attempt();
     void registered(Expected<void> outcome);
@@ -57,6 +65,8 @@ private:
     io::PluginClient plugin_;
     std::map<GroupId, io::PluginGroup> groups_;
     io::PluginVersion version_;
+    std::map<GroupId, Held> held_;
+    bool asking_held_ = false;
     bool up_ = false;
     std::string why_ = "not connected yet";
     std::string told_;                  // reason that the log has already

@@ -200,6 +200,7 @@ Expected<void> Engine::start()
         check_members();
         for (auto &[id, g] : groups_)
             protect(g);
+        ask_held();
         check_skew();
         check_crypto_errors(now);
         check_rp_filter(now);
@@ -428,6 +429,18 @@ void Engine::send_ack()
     acked_epoch_ = charon_->version().epoch;
     acked_seq_ = seq;
     charon_->plugin().ack(acked_epoch_, seq, [](Expected<void>) {});
+}
+
+// What charon holds, for show: asked while a record waits for the standby, once more
+// when none does any more, and when there were new ones.
+void Engine::ask_held()
+{
+    bool open = false;
+    each_sync([&](SyncControl &s) { open = open || !s.ack().none_open; });
+    if (open || held_open_ || held_seq_ != newest_seq_)
+        charon_->ask_held();
+    held_open_ = open;
+    held_seq_ = newest_seq_;
 }
 
 // ---- what happens outside ----

@@ -164,6 +164,7 @@ private:
     void handover_ended(GroupId id, std::uint64_t handover, const std::optional<mimp::HandoverFailed> &failed);
     void arm_sampling(Group &g);
     Expected<void> watch_config();
+    void ask_held();
     void check_skew();
     void check_crypto_errors(Time now);
     void check_rp_filter(Time now);
@@ -213,6 +214,8 @@ private:
     unsigned restart_asks_ = 0;                             // tries left; 0: none asked for
     std::map<IpAddress, Time> restart_grants_;              // lease expiry by peer
     std::uint64_t acked_epoch_ = 0, acked_seq_ = 0, newest_seq_ = 0;
+    std::uint64_t held_seq_ = 0;            // newest record when charon was asked what it holds
+    bool held_open_ = false;
 };
 
 }  // namespace mcipsec::app

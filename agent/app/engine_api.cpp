@@ -207,8 +207,12 @@ std::vector<SyncView> Engine::sync()
         v.await_conf = s.local.await_conf;
         v.failed = s.local.failed;
         for (const auto &[id, g] : groups_)
-            if (g.peer == address)
+            if (g.peer == address) {
+                const auto held = charon_->held(id);
+                v.held_packets += held.now;
+                v.held_total += held.total;
                 v.held_expired += g.held_expired;
+            }
         if (const auto skew = it->second.mimp ? it->second.mimp->snapshot().clock_skew_ns : std::nullopt)
             v.clock_skew = static_cast<double>(*skew) / 1e9;
         v.last_in_sync = time_text(sc.last_in_sync());

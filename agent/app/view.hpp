@@ -101,6 +101,7 @@ struct SyncView {
     std::uint64_t await_conf = 0;
     std::uint64_t failed = 0;
     std::uint64_t held_packets = 0;                 // output commit: waiting for an acknowledgement
+    std::uint64_t held_total = 0;                   // ... waited at all, since charon began
     std::uint64_t held_expired = 0;                 // ... sent after the limit
     double clock_skew = 0;                          // seconds, peer minus us
     std::string last_in_sync;                       // time_text

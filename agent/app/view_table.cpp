@@ -196,6 +196,7 @@ std::string render_table(const SyncDocument &doc)
             p.field("Await Conf", std::to_string(v.await_conf), w);
             p.field("Failed", std::to_string(v.failed), w);
             p.field("Held Packets", std::to_string(v.held_packets), w);
+            p.field("Held Total", std::to_string(v.held_total), w);
             p.field("Held Expired", std::to_string(v.held_expired), w);
             p.field("Clock Skew", fmt::format("{:+.3f} secs", v.clock_skew), w);
             p.field("Last In Sync", v.last_in_sync.empty() ? "never" : v.last_in_sync, w);
