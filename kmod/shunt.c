@@ -11,7 +11,9 @@
  *
  * A prepared group (step 2 of a hand-over) keeps what the next-hop sent.
  *
- * Threading: from the gate's hooks, under RCU; the route cache is per CPU.
+ * Threading: from the gate's hooks, under RCU; the route cache is per CPU, of
+ * IPv4 alone: the clone that IPv6 makes for a known next-hop pins its device, so
+ * one that was kept would not let the device, nor its namespace, go.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
@@ -58,7 +60,6 @@ static struct dst_entry *mcipsec_route6(struct net *net, struct mcipsec_nexthop 
 		dst_release(dst);
 		return NULL;
 	}
-	dst_cache_set_ip6(&nh->cache, dst, &fl6.saddr);
 	return dst;
 }
 

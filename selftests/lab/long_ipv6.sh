@@ -1,0 +1,219 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# long_ipv6.sh - IPv6 outside and inside, beside the seed's IPv4 tunnel and in the same
+# tunnel-group: gateway address 2001:db8:20::1, tunnel-6 carries 2001:db8:a1::1 to
+# 2001:db8:a2::1. CE-1 finds the gateway by VRRPv3 for IPv6 (VRRP 16); P-1 always sends by
+# SeGW-1, and CE-1 does for a while, so that both sides are shunted. Planned switchover and
+# power loss. The /128 and the /32 of the gateway addresses carry the mastership.
+
+. "$(dirname "$0")/scene.sh"
+
+GW6=2001:db8:20::1
+CE6=2001:db8:10::1
+A1=2001:db8:a1::1
+A2=2001:db8:a2::1
+
+six_on() { lab "$1" sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.dad_transmits=0; }
+six_vprn2()
+{
+	cat <<-EOT
+	route add table 2 unreachable ::/0 metric 4278198272
+	EOT
+}
+
+# swanctl6 NODE LOCAL REMOTE LOCAL-TS REMOTE-TS START
+swanctl6()
+{
+	cat >"$LAB_DIR/$1/etc/swanctl/conf.d/tunnel-6.conf" <<-EOT
+	connections {
+		tunnel-6 {
+			version = 2
+			local_addrs = $2
+			remote_addrs = $3
+			proposals = aes128-sha256-x25519
+			rekey_time = $([ "$1" = CE-1 ] && echo 86400s || echo 172800s)
+			dpd_delay = 0s
+			mobike = no
+			local {
+				auth = psk
+				id = $2
+			}
+			remote {
+				auth = psk
+				id = $3
+			}
+			children {
+				tunnel-6 {
+					local_ts = $4
+					remote_ts = $5
+					esp_proposals = aes128gcm16
+					rekey_time = $([ "$1" = CE-1 ] && echo 3600s || echo 7200s)
+					if_id_in = 0x10006
+					if_id_out = 0x10006
+					start_action = $6
+					close_action = none
+				}
+			}
+		}
+	}
+	secrets {
+		ike-tunnel-6 {
+			id-ce = $CE6
+			id-gateway = $GW6
+			secret = "six"
+		}
+	}
+	EOT
+}
+
+scene_configure()
+{
+	local node=$1 n=${1#SeGW-} o sdp policy='' init=0 etc=$LAB_DIR/$1/etc
+	o=$((3 - n)) sdp=$((100 + 100 * n))
+	[ "$n" = 2 ] || { policy=$'policy = 1\n'; init=-150; }
+	[ "$n" = 2 ] || ends_configure
+	six_on "$node"
+	net_batch "$node" <<-EOT
+	addr add 2001:db8:16::$n/64 dev int-SeGW$n-S1 nodad
+	addr add 2001:db8:255::$n/64 dev int-SeGW$n-SeGW$o nodad
+	addr add $GW6/128 dev int-IPsec-Pub-1 nodad
+	route add 2001:db8:10::/64 via 2001:db8:16::100
+	$(six_vprn2)
+	addr add 2001:db8:99::$n/64 dev int-Redundant-1 nodad
+	addr add 2001:db8:20$((n + 1))::1/64 dev sdp-$sdp nodad
+	route add table 2 $A2/128 via 2001:db8:20$((n + 1))::2 dev sdp-$sdp
+	link add tunnel-6 mtu 1380 master vprn2 type xfrm dev lo if_id 0x10006
+	link set tunnel-6 up
+	EOT
+	sed -i -e 's|^local-gateway-address = .*|local-gateway-address = ["10.10.20.1", "'$GW6'"]|' \
+		-e "s|^static-tunnel-redundant-next-hop = \[\"192.168.255.*|static-tunnel-redundant-next-hop = [\"192.168.255.$o\", \"2001:db8:255::$o\"]|" \
+		-e "s|^static-tunnel-redundant-next-hop = \[\"192.168.20\..*|static-tunnel-redundant-next-hop = [\"192.168.20.$o\", \"2001:db8:99::$o\"]|" \
+		"$etc/mcipsec/mcipsec.toml"
+	cat >>"$etc/mcipsec/mcipsec.toml" <<-EOT
+
+	[ipsec.tunnel."tunnel-6"]
+	connection = "tunnel-6"
+	public = "int-IPsec-Public-1"
+	private = "int-IPsec-Private-1"
+	interface = "tunnel-6"
+	static-route = ["$A1/128"]
+	[vrrp.instance.VRRP16]
+	${policy}base-priority = $((300 - 100 * n))
+	EOT
+	swanctl6 "$node" $GW6 $CE6 $A2/128 $A1/128 none
+	cat >>"$etc/keepalived/keepalived.conf" <<-EOT
+	track_file mcipsec_VRRP16 {
+		file /run/mcipsec/vrrp/VRRP16.track
+		weight 1
+		init_file $init
+	}
+	vrrp_instance VRRP16 {
+		state BACKUP
+		interface int-SeGW$n-S1
+		virtual_router_id 16
+		priority $((300 - 100 * n))
+		advert_int 0.1
+		accept
+		use_vmac vrrp.16
+		vmac_xmit_base
+		virtual_ipaddress {
+			fe80::254/64
+			2001:db8:16::254/64
+		}
+		track_file {
+			mcipsec_VRRP16
+		}
+	}
+	EOT
+}
+
+ends_configure()
+{
+	six_on CE-1
+	six_on P-1
+	net_batch CE-1 <<-EOT
+	addr add 2001:db8:16::100/64 dev int-CE1-S1 nodad
+	addr add $CE6/128 dev int-IPsec-Pub-1 nodad
+	route add $GW6/128 via 2001:db8:16::254
+	$(six_vprn2)
+	addr add $A1/128 dev int-loopback-1 nodad
+	link add tunnel-6 mtu 1380 master vprn2 type xfrm dev lo if_id 0x10006
+	link set tunnel-6 up
+	route add table 2 $A2/128 dev tunnel-6 src $A1
+	EOT
+	swanctl6 CE-1 $CE6 $GW6 $A1/128 $A2/128 trap
+	net_batch P-1 <<-EOT
+	$(six_vprn2)
+	addr add $A2/128 dev int-loopback-1 nodad
+	addr add 2001:db8:202::2/64 dev sdp-200 nodad
+	addr add 2001:db8:203::2/64 dev sdp-300 nodad
+	route add table 2 $A1/128 via 2001:db8:202::1 dev sdp-200
+	EOT
+}
+
+ping_six() { lab CE-1 ping -I vprn2 -I $A1 -c 1 -W 1 $A2; }
+ce_by() { lab CE-1 ip -6 route replace $GW6/128 via "2001:db8:16::$1"; }
+p1_by() { lab P-1 ip -6 route replace table 2 $A1/128 via "2001:db8:20$(($1 + 1))::1" dev "sdp-$((100 + 100 * $1))"; }
+vrrp6_is() { lab "$1" ip -6 -o addr show | grep -q ' 2001:db8:16::254/'; }
+vrrp16() { ask "$1" '[.. | objects | select(.instance == "VRRP16")][0] | "\(.state) \(.in_use_pri)"' show router vrrp instance; }
+vrrp16_is() { [ "$(vrrp16 "$1")" = "$2" ]; }
+spis() { lab CE-1 swanctl --list-sas --raw --ike "$1" | grep -oE '(initiator|responder)-spi=[0-9a-f]+' | sort -u | tr '\n' ' '; }
+same_spis() { [ -n "$2" ] && [ "$(spis "$1")" = "$2" ]; }
+counter() { ask "$1" "$(find_object gate) | .gate_counters.$2" show isa tunnel-group 1; }
+above() { [ "$(counter "$1" "$2")" -gt "$3" ]; }
+# route_is NODE PREFIX TABLE PROTOCOL
+route_is()
+{
+	local family=-4
+	[[ $2 != *:* ]] || family=-6
+	lab "$1" ip -N $family route show table "$3" proto "$4" "$2" | grep -q .
+}
+routes_say() { route_is "$1" $GW6 254 "20$2" && route_is "$1" 10.10.20.1 254 "20$2" && route_is "$1" $A1 2 "21$2"; }
+hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30; }
+entries() { sync_is SeGW-1 num_entries 4 && sync_is SeGW-2 num_entries 4; }
+
+plan $((SCENE_POINTS + 28))
+scene_up
+check_wait "CE-1's ping brings tunnel-6 up, IPv6 in IPv6" 90 ping_six
+six=$(spis tunnel-6)
+one=$(spis tunnel-1)
+check_wait "four entries on both" 30 entries
+check_wait "protection status nominal on both" 60 nominal
+check_wait "VRRPv3 for IPv6: master on SeGW-1 with in-use 200" 20 eval 'vrrp6_is SeGW-1 && vrrp16_is SeGW-1 "Master 200"'
+check_wait "backup on SeGW-2" 20 vrrp16_is SeGW-2 "Backup 100"
+check "SeGW-1's /128, /32 and private route say master with peer" routes_say SeGW-1 1
+check "SeGW-2's say non-master" routes_say SeGW-2 3
+
+spawn CE-1 six ping -q -I vprn2 -I $A1 -i 0.1 $A2
+private=$(counter SeGW-1 shunt_private)
+check "force-switchover to SeGW-2" hand_over SeGW-1
+check_wait "CE-1's ping over IPv6 goes on" 20 ping_six
+check_wait "CE-1's ping over IPv4, too" 20 ping_ce
+check_wait "VRRPv3 for IPv6 follows" 20 eval 'vrrp6_is SeGW-2 && ! vrrp6_is SeGW-1 && vrrp16_is SeGW-1 "Backup 50"'
+check_wait "SeGW-2's routes say master with peer" 20 routes_say SeGW-2 1
+check_wait "SeGW-1's say non-master" 20 routes_say SeGW-1 3
+check "what P-1 sends by SeGW-1 is shunted to SeGW-2" above SeGW-1 shunt_private "$private"
+public=$(counter SeGW-1 shunt_public)
+ce_by 1
+check_wait "CE-1 sends by SeGW-1: the tunnel goes on" 20 ping_six
+check_wait "its ESP is shunted over IPv6" 20 above SeGW-1 shunt_public "$public"
+ce_by 254
+check_wait "protection status nominal on both" 60 nominal
+stop CE-1 six INT
+diag "over the switchover: $(grep received "$LAB_DIR/CE-1/log/six.out")"
+check "at most 5 pings were lost" \
+	awk '/received/ { found = 1; exit !($1 - $4 <= 5 && $4 > 20) } END { if (!found) exit 1 }' "$LAB_DIR/CE-1/log/six.out"
+check "CE-1 has authenticated tunnel-6 once" same_spis tunnel-6 "$six"
+
+check "force-switchover back to SeGW-1" hand_over SeGW-2
+check_wait "protection status nominal on both" 60 nominal
+p1_by 2
+check_wait "P-1 sends by SeGW-2: the tunnel goes on" 20 ping_six
+check "SeGW-1 loses power" node_kill SeGW-1
+check_wait "SeGW-2 serves" 30 gate_is SeGW-2 forward
+check_wait "CE-1's ping over IPv6 goes on" 30 ping_six
+check_wait "SeGW-2's routes say master without peer" 20 routes_say SeGW-2 2
+check "CE-1 has authenticated tunnel-6 once" same_spis tunnel-6 "$six"
+check "and tunnel-1 once" same_spis tunnel-1 "$one"
+tap_end
