@@ -40,98 +40,127 @@ ETHERNET, COOKED_2 = 1, 276
 IPV4 = 0x0800
 
 
-def frames(path):
-    """(time, source mac, IPv4 packet) of every packet; a cut last one is left out."""
-    with open(path, "rb") as file:
+class Capture:
+    """A capture file, read as far as it goes; what is written later comes with the next call."""
+
+    def __init__(self, path):
+        self.path, self.offset, self.format = path, 0, None
+
+    def _header(self, file):
         head = file.read(24)
         if len(head) < 24:
-            return
+            return False
         for order in "<", ">":
             magic = struct.unpack(order + "I", head[:4])[0]
             if magic in (0xA1B2C3D4, 0xA1B23C4D):
                 break
         else:
-            sys.exit(f"{path}: not a pcap file")
+            sys.exit(f"{self.path}: not a pcap file")
         scale = 1e9 if magic == 0xA1B23C4D else 1e6
         link = struct.unpack(order + "I", head[20:24])[0]
         if link not in (ETHERNET, COOKED_2):
-            sys.exit(f"{path}: link type {link} is neither Ethernet nor Linux cooked v2")
+            sys.exit(f"{self.path}: link type {link} is neither Ethernet nor Linux cooked v2")
         # link type: where the source address and the protocol are, where IP begins
-        mac, proto, ip = {ETHERNET: (6, 12, 14), COOKED_2: (12, 0, 20)}[link]
-        while True:
-            head = file.read(16)
-            if len(head) < 16:
+        self.format = order, scale, *{ETHERNET: (6, 12, 14), COOKED_2: (12, 0, 20)}[link]
+        self.offset = 24
+        return True
+
+    def frames(self):
+        """(time, source mac, IPv4 packet) of every new packet; a cut last one is left for later."""
+        with open(self.path, "rb") as file:
+            if not self.format and not self._header(file):
                 return
-            sec, frac, length, _ = struct.unpack(order + "IIII", head)
-            data = file.read(length)
-            if len(data) < length:
-                return
-            if len(data) >= ip + 20 and struct.unpack("!H", data[proto:proto + 2])[0] == IPV4:
-                yield sec + frac / scale, data[mac:mac + 6].hex(":"), data[ip:]
+            order, scale, mac, proto, ip = self.format
+            file.seek(self.offset)
+            while True:
+                head = file.read(16)
+                if len(head) < 16:
+                    return
+                sec, frac, length, _ = struct.unpack(order + "IIII", head)
+                data = file.read(length)
+                if len(data) < length:
+                    return
+                self.offset += 16 + length
+                if len(data) >= ip + 20 and struct.unpack("!H", data[proto:proto + 2])[0] == IPV4:
+                    yield sec + frac / scale, data[mac:mac + 6].hex(":"), data[ip:]
+
+    def packets(self):
+        """(time, source mac, source, destination, kind, fields, body) of new ESP and IKE."""
+        for when, mac, ip in self.frames():
+            header = (ip[0] & 15) * 4
+            if struct.unpack("!H", ip[6:8])[0] & 0x1FFF:
+                continue    # not a first fragment
+            source = ".".join(map(str, ip[12:16]))
+            target = ".".join(map(str, ip[16:20]))
+            body = ip[header:]
+            if ip[9] == UDP and len(body) >= 12:
+                ports = struct.unpack("!HH", body[:4])
+                body = body[8:]
+                if 4500 in ports:
+                    if body[:4] != b"\0\0\0\0":
+                        if len(body) >= 8:
+                            yield when, mac, source, target, "esp", struct.unpack("!II", body[:8]), body
+                        continue
+                    body = body[4:]
+                elif 500 not in ports:
+                    continue
+                if len(body) >= 28:
+                    exchange, flags, mid = struct.unpack("!BBI", body[18:24])
+                    yield when, mac, source, target, "ike", (
+                        body[:8].hex(), body[8:16].hex(), exchange, flags, mid), body
+            elif ip[9] == ESP and len(body) >= 8:
+                yield when, mac, source, target, "esp", struct.unpack("!II", body[:8]), body
 
 
 def packets(path, start=0, end=0):
-    """(time, source mac, source, destination, kind, fields, body) of ESP and IKE."""
-    for when, mac, ip in frames(path):
-        if (start and when < start) or (end and when > end):
-            continue
-        header = (ip[0] & 15) * 4
-        if struct.unpack("!H", ip[6:8])[0] & 0x1FFF:
-            continue    # not a first fragment
-        source = ".".join(map(str, ip[12:16]))
-        target = ".".join(map(str, ip[16:20]))
-        body = ip[header:]
-        if ip[9] == UDP and len(body) >= 12:
-            ports = struct.unpack("!HH", body[:4])
-            body = body[8:]
-            if 4500 in ports:
-                if body[:4] != b"\0\0\0\0":
-                    if len(body) >= 8:
-                        yield when, mac, source, target, "esp", struct.unpack("!II", body[:8]), body
-                    continue
-                body = body[4:]
-            elif 500 not in ports:
-                continue
-            if len(body) >= 28:
-                exchange, flags, mid = struct.unpack("!BBI", body[18:24])
-                yield when, mac, source, target, "ike", (
-                    body[:8].hex(), body[8:16].hex(), exchange, flags, mid), body
-        elif ip[9] == ESP and len(body) >= 8:
-            yield when, mac, source, target, "esp", struct.unpack("!II", body[:8]), body
+    """Of the whole file, what lies between start and end."""
+    for packet in Capture(path).packets():
+        if not (start and packet[0] < start) and not (end and packet[0] > end):
+            yield packet
+
+
+class Numbers:
+    """Which ESP sequence numbers were seen; judges each packet (I3)."""
+
+    def __init__(self):
+        self.seen, self.examples = {}, []
+        self.count = {"packets": 0, "reused": 0, "repeated": 0, "shunted": 0}
+
+    def take(self, number, when, mac, target, fields, body):
+        """A packet in the file of this number."""
+        self.count["packets"] += 1
+        key = (target, *fields)
+        known = self.seen.setdefault(key, {})
+        content = hash(body)
+        if any(content != other for other, _, _ in known.values()):
+            what = "reused"
+        elif number in known:
+            what = "repeated"
+        else:
+            if known:
+                self.count["shunted"] += 1
+            known[number] = content, when, mac
+            return
+        self.count[what] += 1
+        self.examples.append({"what": what, "destination": target, "spi": f"{fields[0]:08x}", "seq": fields[1],
+                              "first": min(known.values(), key=lambda k: k[1])[1:], "again": [when, mac]})
 
 
 def repeats(args):
-    seen, examples = {}, []
-    count = {"packets": 0, "reused": 0, "repeated": 0, "shunted": 0}
+    numbers = Numbers()
     for number, path in enumerate(args.files):
         for when, mac, _, target, kind, fields, body in packets(path):
-            if kind != "esp":
-                continue
-            count["packets"] += 1
-            key = (target, *fields)
-            known = seen.setdefault(key, {})
-            content = hash(body)
-            if any(content != other for other, _, _ in known.values()):
-                what = "reused"
-            elif number in known:
-                what = "repeated"
-            else:
-                if known:
-                    count["shunted"] += 1
-                known[number] = content, when, mac
-                continue
-            count[what] += 1
-            examples.append({"what": what, "destination": target, "spi": f"{fields[0]:08x}", "seq": fields[1],
-                             "first": min(known.values(), key=lambda k: k[1])[1:], "again": [when, mac]})
+            if kind == "esp":
+                numbers.take(number, when, mac, target, fields, body)
     spis = {}
-    for target, spi, seq in seen:
+    for target, spi, seq in numbers.seen:
         low, high = spis.get((target, spi), (seq, seq))
         spis[target, spi] = min(low, seq), max(high, seq)
     print(json.dumps({
-        **count, "examples": examples[:10],
+        **numbers.count, "examples": numbers.examples[:10],
         "spis": {f"{t} {s:08x}": list(v) for (t, s), v in spis.items()},
     }))
-    return 0 if count["packets"] and not examples else 1
+    return 0 if numbers.count["packets"] and not numbers.examples else 1
 
 
 def ike(args):

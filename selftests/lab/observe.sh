@@ -73,10 +73,12 @@ observers_start()
 	spawn "$node" ip-monitor ip -ts -o monitor address route
 }
 
+# FLOW_INTERVAL: milliseconds between two packets.
+FLOW_INTERVAL=${FLOW_INTERVAL:-10}
 flow_start()
 {
-	spawn CE-1 flow "$FLOW" -d vprn2 -s 192.168.1.1 -r 192.168.2.1 -i 10 -o "$OBS_DIR/ce1.flow"
-	spawn P-1 flow "$FLOW" -d vprn2 -s 192.168.2.1 -r 192.168.1.1 -i 10 -o "$OBS_DIR/p1.flow"
+	spawn CE-1 flow "$FLOW" -d vprn2 -s 192.168.1.1 -r 192.168.2.1 -i "$FLOW_INTERVAL" -o "$OBS_DIR/ce1.flow"
+	spawn P-1 flow "$FLOW" -d vprn2 -s 192.168.2.1 -r 192.168.1.1 -i "$FLOW_INTERVAL" -o "$OBS_DIR/p1.flow"
 	wait_for "the flow runs both ways" 20 flow_both_ways
 }
 flow_both_ways() { grep -q '^r' "$OBS_DIR/ce1.flow" && grep -q '^r' "$OBS_DIR/p1.flow"; }

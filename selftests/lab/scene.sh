@@ -27,7 +27,7 @@ scene_up()
 	check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby || tap_end
 	check_wait "CE-1's ping brings the tunnel up" 60 ping_ce || tap_end
 	check_wait "protection status nominal on both" 60 nominal || tap_end
-	check "a flow of 100 packets/s runs each way" flow_start
+	check "a flow of $((1000 / FLOW_INTERVAL)) packets/s runs each way" flow_start
 	scene_ike=$(ce_ike_spis)
 }
 
