@@ -314,12 +314,34 @@ METHOD(mcipsec_gate_t, ack, void,
 	this->table->lock->unlock(this->table->lock);
 }
 
+/**
+ * Drop the packets held for an IKE_SA
+ */
+static void drop_held(mcipsec_group_entry_t *group, mcipsec_ike_entry_t *entry)
+{
+	mcipsec_held_t *held;
+
+	while (entry->held->remove_first(entry->held, (void**)&held) == SUCCESS)
+	{
+		group->held--;
+		group->n.blocked++;
+		mcipsec_held_destroy(held);
+	}
+}
+
+METHOD(mcipsec_gate_t, drop, void,
+	private_mcipsec_gate_t *this, mcipsec_group_entry_t *group,
+	mcipsec_ike_entry_t *entry)
+{
+	drop_held(group, entry);
+	this->table->waiting->remove(this->table->waiting, entry, NULL);
+}
+
 METHOD(mcipsec_gate_t, release, void,
 	private_mcipsec_gate_t *this, mcipsec_group_entry_t *group, bool send)
 {
 	linked_list_t *entries;
 	mcipsec_ike_entry_t *entry;
-	mcipsec_held_t *held;
 
 	this->table->lock->lock(this->table->lock);
 	entries = linked_list_create_from_enumerator(
@@ -330,12 +352,9 @@ METHOD(mcipsec_gate_t, release, void,
 		{
 			continue;
 		}
-		while (!send &&
-			   entry->held->remove_first(entry->held, (void**)&held) == SUCCESS)
+		if (!send)
 		{
-			group->held--;
-			group->n.blocked++;
-			mcipsec_held_destroy(held);
+			drop_held(group, entry);
 		}
 		release_entry(this, entry, TRUE);
 	}
@@ -366,6 +385,7 @@ mcipsec_gate_t *mcipsec_gate_create(mcipsec_table_t *table,
 		.public = {
 			.ack = _ack,
 			.release = _release,
+			.drop = _drop,
 			.destroy = _destroy,
 		},
 		.table = table,

@@ -42,6 +42,13 @@ struct mcipsec_gate_t {
 					bool send);
 
 	/**
+	 * Drop what is held for an IKE_SA: its state is about to be replaced. Lock of
+	 * the table held.
+	 */
+	void (*drop)(mcipsec_gate_t *this, mcipsec_group_entry_t *group,
+				 mcipsec_ike_entry_t *entry);
+
+	/**
 	 * Give the sender of charon back.
 	 */
 	void (*destroy)(mcipsec_gate_t *this);

@@ -516,6 +516,7 @@ METHOD(mcipsec_group_t, replace_ike, bool,
 	changed = !group || mcipsec_import_changed(request, group, entry);
 	if (ike_sa && entry && !changed)
 	{
+		this->gate->drop(this->gate, group, entry);
 		entry->published = FALSE;
 		enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
 		while (enumerator->enumerate(enumerator, &child_sa))

@@ -309,28 +309,11 @@ static void remember(mcipsec_child_entry_t *entry,
 }
 
 /**
- * Remove a CHILD_SA from an IKE_SA that it does not belong to any more
- */
-static void remove_from(mcipsec_table_t *table,
-						const uint8_t parent[MCIPSEC_KEY_IKE],
-						mcipsec_child_record_t *record)
-{
-	ike_sa_t *ike_sa;
-
-	ike_sa = mcipsec_ike_checkout(table, parent);
-	if (ike_sa)
-	{
-		ike_sa->destroy_child_sa(ike_sa, record->protocol,
-								 htonl(record->spi_in));
-		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-	}
-}
-
-/**
  * May an active group not follow the request any more? With the IKE_SA checked
  * out the answer lasts.
  */
-static bool outdated(mcipsec_table_t *table, mcipsec_import_request_t *request)
+static bool outdated(mcipsec_table_t *table, mcipsec_import_request_t *request,
+					 const uint8_t ike[MCIPSEC_KEY_IKE])
 {
 	mcipsec_group_entry_t *group;
 	bool changed;
@@ -339,9 +322,55 @@ static bool outdated(mcipsec_table_t *table, mcipsec_import_request_t *request)
 	group = table->get_group(table, request->group, FALSE);
 	changed = group && group->state == MCIPSEC_ACTIVE &&
 			  mcipsec_import_changed(request, group,
-						table->get_ike(table, request->parent, FALSE));
+						table->get_ike(table, ike, FALSE));
 	table->lock->unlock(table->lock);
 	return changed;
+}
+
+/**
+ * Destroy a CHILD_SA that the record is to be installed for. It does not end: no
+ * record says so.
+ */
+static void make_way(mcipsec_table_t *table, mcipsec_import_request_t *request,
+					 ike_sa_t *ike_sa, mcipsec_child_record_t *record)
+{
+	mcipsec_child_entry_t *entry;
+
+	table->lock->lock(table->lock);
+	entry = table->get_child(table, request->group, request->key, FALSE);
+	if (entry)
+	{
+		entry->published = FALSE;
+	}
+	table->lock->unlock(table->lock);
+	ike_sa->destroy_child_sa(ike_sa, record->protocol, htonl(record->spi_in));
+}
+
+/**
+ * Remove a CHILD_SA from an IKE_SA that it does not belong to any more
+ *
+ * @return			FALSE if an active group may not follow the request
+ */
+static bool remove_from(mcipsec_table_t *table,
+						const uint8_t parent[MCIPSEC_KEY_IKE],
+						mcipsec_import_request_t *request,
+						mcipsec_child_record_t *record)
+{
+	ike_sa_t *ike_sa;
+	bool follow;
+
+	ike_sa = mcipsec_ike_checkout(table, parent);
+	follow = !outdated(table, request, parent) &&
+			 !outdated(table, request, request->parent);
+	if (ike_sa)
+	{
+		if (follow)
+		{
+			make_way(table, request, ike_sa, record);
+		}
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	}
+	return follow;
 }
 
 /*
@@ -414,12 +443,13 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 		goto out;
 	}
 
-	if (moved && !outdated(table, request))
-	{	/* inherited otherwise: this is a record without its IKE rekey */
-		remove_from(table, old_parent, record);
+	/* inherited otherwise: this is a record without its IKE rekey */
+	if (!moved || remove_from(table, old_parent, request, record))
+	{
+		ike_sa = mcipsec_ike_checkout(table, request->parent);
 	}
-	ike_sa = mcipsec_ike_checkout(table, request->parent);
-	if (outdated(table, request))
+	if (outdated(table, request, request->parent) ||
+		(moved && outdated(table, request, old_parent)))
 	{
 		request->reason = "its IKE_SA changed here meanwhile";
 		result = MCIPSEC_CHANGED;
@@ -438,8 +468,7 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 		if (!update(child_sa, record))
 		{
 			request->reason = "outbound SA could not be installed";
-			ike_sa->destroy_child_sa(ike_sa, record->protocol,
-									 htonl(record->spi_in));
+			make_way(table, request, ike_sa, record);
 			goto out;
 		}
 	}

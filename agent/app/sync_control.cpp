@@ -443,7 +443,7 @@ void SyncControl::import_done(const std::string &tag, const mcs::Key &key, mcs::
             result.reason = "sequence numbers: " + done.error().text;
         }
     const bool installed = g && result.outcome == mcs::ev::ImportOutcome::Installed && key.kind == mcs::Kind::ChildSa;
-    if (g && outcome && outcome->result != io::ImportResult::Installed)
+    if (g && outcome && outcome->result != io::ImportResult::Installed && !waits_for_outbound(*g, key))
         release_sequence(*g, key);      // else charon may have it, and its number is not set
     step(std::move(result));
     if (installed) {

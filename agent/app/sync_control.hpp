@@ -147,6 +147,7 @@ private:
     // missing_limit: from so many SAs on that the kernel does not find, it is an error.
     Expected<void> hold_sequence(Group &g, const mcs::Key &child, const std::string &info);
     void release_sequence(Group &g, const mcs::Key &child);
+    bool waits_for_outbound(const Group &g, const mcs::Key &child) const;
     void seed_late(Group &g);
     // How many of them the kernel does not have.
     Expected<std::size_t> seq_set(Group &g, std::span<const mcipsec_seq> sas, bool end_hold = false);

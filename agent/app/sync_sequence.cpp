@@ -32,6 +32,7 @@ Expected<void> SyncControl::hold_sequence(Group &g, const mcs::Key &child, const
     if (held->refused)
         return fail(-EPERM, "the kernel module does not know SAs of this kind");
     g.held.try_emplace(child, Held{sas->out, false});
+    g.seq.made_anew(sas->out);
     return {};
 }
 
@@ -40,6 +41,13 @@ void SyncControl::release_sequence(Group &g, const mcs::Key &child)
 {
     if (const auto held = g.held.extract(child))
         (void)kernel_.seq_hold(g.id, std::span(&held.mapped().sa, 1), false);       // an error: the module went, and the hold with it
+}
+
+// It was imported in the middle of a rekey: its outbound SA is still to come.
+bool SyncControl::waits_for_outbound(const Group &g, const mcs::Key &child) const
+{
+    const auto held = g.held.find(child);
+    return held != g.held.end() && held->second.late;
 }
 
 // The present number of an SA that waits for it: how many of them the kernel does not have.

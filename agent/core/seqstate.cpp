@@ -278,6 +278,12 @@ mcipsec_seq SeqState::reseed(const mcipsec_seq &installed, Time now, bool acting
     return out;
 }
 
+void SeqState::made_anew(const mcipsec_seq &sa)
+{
+    if (const auto it = sas_.find(SaId::of(sa)); it != sas_.end())
+        it->second.exact = false;
+}
+
 void SeqState::not_given(std::span<const mcipsec_seq> sas, Time now)
 {
     for (const auto &s : sas)

@@ -89,6 +89,9 @@ public:
     // What nobody has told about is stale until a sample names it: zero and a margin would
     // be a guess. Nothing that is owed is forgotten; acting: the jump counts at once.
     mcipsec_seq reseed(const mcipsec_seq &sa, Time now, bool acting);
+    // charon is about to install it (again). What was sent since the last reseed() is not
+    // known: the next one gets its margin anew.
+    void made_anew(const mcipsec_seq &sa);
     // The kernel was not given what peer_sample(), frozen() or must_stop() returned: what
     // those SAs have there is unknown, and what had to stop is returned once more.
     void not_given(std::span<const mcipsec_seq> sas, Time now);

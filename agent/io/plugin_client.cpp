@@ -101,18 +101,18 @@ Expected<PluginRecord> parse_record(Message &&m)
         return protocol_error(where, "group");
     if (!version)
         return protocol_error(where, "version");
-    if (!lineage)
-        return protocol_error(where, "lineage");
     const auto op = m.get("op"), kind = m.get("kind");
     if (op != "upsert" && op != "delete")
         return protocol_error(where, "op");
     if (kind != "ike" && kind != "child")
         return protocol_error(where, "kind");
+    if (!lineage && op == "upsert")     // a CHILD_SA may end after its IKE_SA
+        return protocol_error(where, "lineage");
     r.epoch = *epoch;
     r.seq = *seq;
     r.group = *group;
     r.version = *version;
-    r.lineage = *lineage;
+    r.lineage = lineage.value_or(0);
     r.op = op == "upsert" ? RecordOp::Upsert : RecordOp::Delete;
     r.kind = kind == "ike" ? EntryKind::Ike : EntryKind::Child;
     r.snapshot = m.flag("snapshot");
@@ -160,13 +160,14 @@ void PluginClient::start(std::function<void(Expected<void>)> registered)
     vici_.on_event(
         "mcipsec-record",
         [this, malformed](Message &&m) {
+            if (const auto epoch = m.hex64("epoch"), seq = m.u64("seq"); epoch && seq)
+                saw(*epoch, *seq);      // also of one that says nothing else
             auto r = parse_record(std::move(m));
             if (!r) {
                 malformed(r.error());
                 return;
             }
             ++stats_.records;
-            saw(r->epoch, r->seq);
             if (on_record)
                 on_record(std::move(*r));
         },

@@ -256,9 +256,9 @@ void a_record_with_any_field_missing_or_wrong_is_refused(void **)
     std::erase_if(unfit.elements(), [](const auto &e) { return e.name == "data"; });
     unfit.add_secret("data", SecretBytes());
     assert_true(take(parse_record(std::move(unfit))).data.empty());
-    // a delete needs no data and no parent
+    // a delete needs no data, no parent and no lineage
     Message m = record_message();
-    std::erase_if(m.elements(), [](const auto &e) { return e.name == "data" || e.name == "parent" || e.name == "op" || e.name == "info"; });
+    std::erase_if(m.elements(), [](const auto &e) { return e.name == "data" || e.name == "parent" || e.name == "lineage" || e.name == "op" || e.name == "info"; });
     m.add("op", "delete");
     assert_true(static_cast<bool>(parse_record(std::move(m))));
 }

@@ -768,6 +768,16 @@ void a_record_out_of_bounds_is_alarmed_not_lost_silently(void **)
     assert_int_equal(p.a.session.status().counters.local_rejected, 1);
     assert_int_equal(p.a.session.status().local.alarmed, 1);
     assert_true(p.a.logged("record-bad"));
+    // However often it is said it is one; it ends when it fits, or ends.
+    p.step(p.a, p.record(p.a, ike(1), {1, 2, std::nullopt, {}}));
+    assert_int_equal(p.a.session.status().local.alarmed, 1);
+    p.upsert(p.a, ike(1));
+    assert_int_equal(p.a.session.status().local.alarmed, 0);
+    p.step(p.a, p.record(p.a, ike(1), {1, 4, std::nullopt, {}}));
+    assert_int_equal(p.a.session.status().local.alarmed, 1);
+    assert_non_null(p.a.session.entry(kTag, ike(1)));   // the state that the standby has
+    p.remove(p.a, ike(1));
+    assert_int_equal(p.a.session.status().local.alarmed, 0);
 }
 
 }  // namespace

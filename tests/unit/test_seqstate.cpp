@@ -259,6 +259,8 @@ void an_installed_sa_gets_what_is_known(void **)
     const auto first = u.reseed(sa(1, 0).sa, Time{13s}, true), again = u.reseed(sa(1, 0).sa, Time{14s}, true);
     assert_true(first.oseq >= out.oseq && again.oseq == first.oseq);    // however often it is asked
     assert_true(u.debts()[0].send_until == owed[0].send_until && u.debts()[0].jump >= owed[0].jump);
+    u.made_anew(sa(1, 0).sa);   // it sent meanwhile, nobody knows how much
+    assert_true(u.reseed(sa(1, 0).sa, Time{15s}, true).oseq >= first.oseq + kMarginFloor);
 }
 
 void what_the_kernel_did_not_take_is_not_trusted(void **)

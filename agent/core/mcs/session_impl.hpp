@@ -87,7 +87,8 @@ struct Group {
     frame::Status told;
     bool told_once = false;
     Time tell_at{};
-    std::uint64_t bad_records = 0;
+    std::uint64_t bad_records = 0;                 // of the peer's, since its snapshot
+    std::unordered_set<Key, KeyHash> unfit;        // of the own charon: no record holds them
     SyncState state = SyncState::OutOfSync;
     act::ProtectionInputs protection;
     bool protection_told = false;
@@ -95,7 +96,7 @@ struct Group {
     Gauges gauges() const
     {
         auto g = db.gauges();
-        g.alarmed += bad_records;
+        g.alarmed += bad_records + unfit.size();
         return g;
     }
 };

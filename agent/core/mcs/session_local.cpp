@@ -102,10 +102,13 @@ void Session::Impl::on(ev::LocalUpsert &r)
     if (r.name.size() > kMaxName || r.info.size() > kMaxInfo || r.data.size() > kMaxData || r.data.empty() ||
         (r.key.kind == Kind::ChildSa && !r.parent)) {
         n.local_rejected++;
-        g->bad_records++;
+        if (auto *e = g->db.find(r.key))
+            e->seen = e->in_charon = true;  // an older state of it
+        g->unfit.insert(r.key);
         log(act::Severity::Alarm, g->tag, "record-bad", r.key.str() + " " + r.name.substr(0, kMaxName) + ": local record breaks its bounds, not synchronized");
         return;
     }
+    g->unfit.erase(r.key);
     auto *held = g->db.find(r.key);
     if (g->acting && gives_way(*g, r.key, r.parent)) {
         n.local_rejected++;
@@ -142,7 +145,9 @@ void Session::Impl::on(ev::LocalUpsert &r)
             wake(*g, r.key);
             return;
         }
-        if (held->version.lineage == r.lineage && r.version < held->version.version) {
+        // Its numbers are those of the state that charon has, not of one that waits to get there.
+        const bool taken = g->in_snapshot || held->own || held->status == LocalStatus::Installed;
+        if (held->version.lineage == r.lineage && r.version < held->version.version && taken) {
             n.stale++;
             return;
         }
@@ -187,6 +192,7 @@ void Session::Impl::on(ev::LocalDelete &r)
     if (!g)
         return;
     local_seq(r.epoch, r.seq);
+    g->unfit.erase(r.key);
     auto *held = g->db.find(r.key);
     if (r.scope == ev::DeleteScope::Local) {
         if (held && !held->tombstone) {
@@ -214,6 +220,7 @@ void Session::Impl::on(ev::LocalSnapshotBegin &r)
     if (!g)
         return;
     g->in_snapshot = true;
+    g->unfit.clear();
     for (auto &[key, e] : g->db.entries())
         e.seen = false;
 }
