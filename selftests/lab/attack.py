@@ -42,7 +42,7 @@ import struct
 import sys
 import time
 
-from capture import UDP, frames
+from capture import UDP, Capture
 
 PRIORITY_AT = 48 + 12   # in the first block, behind type, length and two ids
 MIMP_PORT, MCS_PORT, BFD_PORT = 7655, 7656, 4784
@@ -51,7 +51,7 @@ seed = random.Random(2026)
 
 def datagrams(path, port, source):
     """Payloads of the UDP packets to `port` that `source` sent."""
-    for _, _, ip in frames(path):
+    for _, _, ip in Capture(path).frames():
         header = (ip[0] & 15) * 4
         if ip[9] != UDP or socket.inet_ntoa(ip[12:16]) != source:
             continue
@@ -61,7 +61,7 @@ def datagrams(path, port, source):
 
 def first_flight(path, port):
     """What was said first on a TCP connection to `port`: a ClientHello."""
-    for _, _, ip in frames(path):
+    for _, _, ip in Capture(path).frames():
         header = (ip[0] & 15) * 4
         if ip[9] != socket.IPPROTO_TCP:
             continue

@@ -21,7 +21,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import capture
 gateway = bytes([10, 10, 20, 1])
-print(sum(1 for _, mac, ip in capture.frames(sys.argv[2])
+print(sum(1 for _, mac, ip in capture.Capture(sys.argv[2]).frames()
           if mac == sys.argv[3] and ip[9] == 50 and ip[12:16] == gateway and ip[1] == int(sys.argv[4], 0)))
 ' "$LAB_SRC" "$OBS_DIR/public.pcap" "$(gateway_mac "$1")" "$2"
 }
