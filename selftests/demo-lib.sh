@@ -34,6 +34,25 @@ step()
 	say "${c_head}== Step $step_number: $*${c_off}"
 }
 
+say_summary()
+{
+	local line
+	say ""
+	say "${c_head}== Summary${c_off}"
+	for line in "${summary[@]}"; do
+		say "  $line"
+	done
+}
+
+# check_no_new_ike SINCE STEP: nobody authenticated since then. Sets exchanges.
+check_no_new_ike()
+{
+	exchanges=$(capture ike "$OBS_DIR/public.pcap" --from "$1")
+	say "IKE since step $2: $exchanges"
+	check "no IKE_SA_INIT and no IKE_AUTH since step $2" \
+		jq_ok '.exchanges | (has("IKE_SA_INIT") or has("IKE_AUTH")) | not' <<<"$exchanges"
+}
+
 # show NODE CMD...: run a command as a person would, with its output.
 show()
 {

@@ -99,18 +99,11 @@ show_reverse SeGW-2
 show_vrrp SeGW-2
 
 step 20 "what held all the time"
-exchanges=$(capture ike "$OBS_DIR/public.pcap" --from "$t_up")
-say "IKE since step 17: $exchanges"
-check "no IKE_SA_INIT and no IKE_AUTH since step 17" \
-	jq_ok '.exchanges | (has("IKE_SA_INIT") or has("IKE_AUTH")) | not' <<<"$exchanges"
+check_no_new_ike "$t_up" 17
 check_is "the static tunnel of group 1 has its IKE_SA of step 15" "$tunnel_1" ike_spis_of tunnel-1
 check_is "that of group 2, too" "$tunnel_2" ike_spis_of tunnel-2
 check_is "and the customers theirs of step 17" "$customers" customers_ike
 check_sequence_numbers 1000
 
-say ""
-say "${c_head}== Summary${c_off}"
-for line in "${summary[@]}"; do
-	say "  $line"
-done
+say_summary
 tap_end

@@ -173,20 +173,13 @@ done
 
 # ---- over all of it ---------------------------------------------------------------------------
 step 14 "what held all the time"
-exchanges=$(capture ike "$OBS_DIR/public.pcap" --from "$t_up")
-say "IKE since step 9: $exchanges"
-check "no IKE_SA_INIT and no IKE_AUTH since step 9" \
-	jq_ok '.exchanges | (has("IKE_SA_INIT") or has("IKE_AUTH")) | not' <<<"$exchanges"
+check_no_new_ike "$t_up" 9
 check "IKE went on: one pair of SPIs, those of step 9" \
 	jq_ok '(.spi_i | length) == 1 and (.spi_r | length) == 1' <<<"$exchanges"
 check "the CE's IKE SPIs are those of step 9" same_ike
 check_sequence_numbers 1000
 
-say ""
-say "${c_head}== Summary${c_off}"
-for line in "${summary[@]}"; do
-	say "  $line"
-done
+say_summary
 say "  limit after power loss: max(detection $detection, VRRP master-down $vrrp_down, P-1 BGP-BFD $p1_bfd) + $allowance ms"
 lost_tunnels=1
 ! same_ike || lost_tunnels=0

@@ -4,8 +4,9 @@
  * mcipsec_announce.h.
  *
  * An entry is announced if the digest of its state without times differs from
- * what was last announced. What no record can hold is announced without data. Sequence numbers are given and events raised under
- * the lock of the table, so that "everything up to seq" has a meaning.
+ * what was last announced. What no record can hold is announced without data.
+ * Sequence numbers are given and events raised under the lock of the table, so
+ * that "everything up to seq" has a meaning.
  */
 
 #include "mcipsec_announce.h"

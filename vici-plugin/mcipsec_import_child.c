@@ -389,7 +389,7 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 	ike_sa_t *ike_sa = NULL;
 	child_sa_t *child_sa;
 	child_cfg_t *config;
-	bool stale, active, moved = FALSE, known;
+	bool stale, active, moved = FALSE, known, current = FALSE;
 
 	INIT(record);
 	status = mcipsec_child_record_decode(request->data.ptr, request->data.len,
@@ -447,9 +447,9 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 	if (!moved || remove_from(table, old_parent, request, record))
 	{
 		ike_sa = mcipsec_ike_checkout(table, request->parent);
+		current = !outdated(table, request, request->parent);
 	}
-	if (outdated(table, request, request->parent) ||
-		(moved && outdated(table, request, old_parent)))
+	if (!current)
 	{
 		request->reason = "its IKE_SA changed here meanwhile";
 		result = MCIPSEC_CHANGED;

@@ -11,7 +11,7 @@ CUSTOMERS=${CUSTOMERS:-8}
 customers_files()	# NODE: a gateway, before its daemons start
 {
 	local etc=$LAB_DIR/$1/etc
-	mkdir -p "$etc/mcipsec/conf.d" "$etc/swanctl/conf.d"
+	mkdir -p "$etc/mcipsec/conf.d"
 	cat >"$etc/mcipsec/conf.d/customers.toml" <<-EOT
 	[ipsec.tunnel."customers"]
 	type = "dynamic"
@@ -19,7 +19,7 @@ customers_files()	# NODE: a gateway, before its daemons start
 	private = "int-IPsec-Private-1"
 	interface = "customers"
 	EOT
-	cat >"$etc/swanctl/conf.d/customers.conf" <<-EOT
+	cat >"$(tunnels_dir "$1")/customers.conf" <<-EOT
 	connections {
 		customers {
 			version = 2
@@ -56,7 +56,6 @@ customers_files()	# NODE: a gateway, before its daemons start
 		}
 	}
 	EOT
-	grep -qs 'include conf.d' "$etc/swanctl/swanctl.conf" || echo 'include conf.d/*.conf' >>"$etc/swanctl/swanctl.conf"
 	bird_exports "$1" 192.168.3.0/24+
 }
 
@@ -87,7 +86,6 @@ customers_net()	# after topo_up
 			echo "addr add 192.168.3.$n/32 dev int-loopback-1"
 		done
 	} | net_batch CE-1 || return 1
-	mkdir -p "$LAB_DIR/CE-1/etc/swanctl/conf.d"
 	{
 		echo "connections {"
 		for n in $(seq "$CUSTOMERS"); do
@@ -127,8 +125,7 @@ customers_net()	# after topo_up
 		echo "		secret = \"CUSTOMERS\""
 		echo "	}"
 		echo "}"
-	} >"$LAB_DIR/CE-1/etc/swanctl/conf.d/customers.conf"
-	grep -qs 'include conf.d' "$LAB_DIR/CE-1/etc/swanctl/swanctl.conf" || echo 'include conf.d/*.conf' >>"$LAB_DIR/CE-1/etc/swanctl/swanctl.conf"
+	} >"$(tunnels_dir CE-1)/customers.conf"
 }
 
 customers_up()

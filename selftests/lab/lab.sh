@@ -11,6 +11,7 @@ LAB_SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$LAB_SRC/topology.sh"
 . "$LAB_SRC/daemons.sh"
 . "$LAB_SRC/gateway.sh"
+. "$LAB_SRC/tunnels.sh"
 . "$LAB_SRC/observe.sh"
 
 lab_results()

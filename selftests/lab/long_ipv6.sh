@@ -22,49 +22,10 @@ six_vprn2()
 	EOT
 }
 
-# swanctl6 NODE LOCAL REMOTE LOCAL-TS REMOTE-TS START
-swanctl6()
+six_tunnel()	# NODE
 {
-	cat >"$LAB_DIR/$1/etc/swanctl/conf.d/tunnel-6.conf" <<-EOT
-	connections {
-		tunnel-6 {
-			version = 2
-			local_addrs = $2
-			remote_addrs = $3
-			proposals = aes128-sha256-x25519
-			rekey_time = $([ "$1" = CE-1 ] && echo 86400s || echo 172800s)
-			dpd_delay = 0s
-			mobike = no
-			local {
-				auth = psk
-				id = $2
-			}
-			remote {
-				auth = psk
-				id = $3
-			}
-			children {
-				tunnel-6 {
-					local_ts = $4
-					remote_ts = $5
-					esp_proposals = aes128gcm16
-					rekey_time = $([ "$1" = CE-1 ] && echo 3600s || echo 7200s)
-					if_id_in = 0x10006
-					if_id_out = 0x10006
-					start_action = $6
-					close_action = none
-				}
-			}
-		}
-	}
-	secrets {
-		ike-tunnel-6 {
-			id-ce = $CE6
-			id-gateway = $GW6
-			secret = "six"
-		}
-	}
-	EOT
+	tunnel_static "$1" 6 $CE6 $GW6 $A1/128 $A2/128 six
+	sed -i 's|dpd_delay = .*|dpd_delay = 0s|' "$LAB_DIR/$1/etc/swanctl/conf.d/tunnel-6.conf"
 }
 
 scene_configure()
@@ -101,7 +62,7 @@ scene_configure()
 	[vrrp.instance.VRRP16]
 	${policy}base-priority = $((300 - 100 * n))
 	EOT
-	swanctl6 "$node" $GW6 $CE6 $A2/128 $A1/128 none
+	six_tunnel "$node"
 	cat >>"$etc/keepalived/keepalived.conf" <<-EOT
 	track_file mcipsec_VRRP16 {
 		file /run/mcipsec/vrrp/VRRP16.track
@@ -142,7 +103,7 @@ ends_configure()
 	link set tunnel-6 up
 	route add table 2 $A2/128 dev tunnel-6 src $A1
 	EOT
-	swanctl6 CE-1 $CE6 $GW6 $A1/128 $A2/128 trap
+	six_tunnel CE-1
 	net_batch P-1 <<-EOT
 	$(six_vprn2)
 	addr add $A2/128 dev int-loopback-1 nodad

@@ -42,7 +42,7 @@ two_groups_files()	# NODE: before its daemons start
 	[vrrp.instance.VRRP20]
 	${policy}base-priority = $base2
 	EOT
-	two_groups_swanctl "$node" 10.10.20.2 10.10.10.2 192.168.2.2/32 192.168.1.2/32 none 172800s
+	two_groups_tunnel "$node"
 	bird_exports "$node" 192.168.1.2/32
 	cat >>"$etc/keepalived/keepalived.conf" <<-EOT
 	track_file mcipsec_VRRP20 {
@@ -67,50 +67,9 @@ two_groups_files()	# NODE: before its daemons start
 	EOT
 }
 
-two_groups_swanctl()	# NODE LOCAL REMOTE LOCAL-TS REMOTE-TS START-ACTION REKEY
+two_groups_tunnel()	# NODE
 {
-	mkdir -p "$LAB_DIR/$1/etc/swanctl/conf.d"
-	cat >"$LAB_DIR/$1/etc/swanctl/conf.d/tunnel-2.conf" <<-EOT
-	connections {
-		tunnel-2 {
-			version = 2
-			local_addrs = $2
-			remote_addrs = $3
-			proposals = aes128-sha256-x25519
-			rekey_time = $7
-			dpd_delay = $([ "$6" = none ] && echo 0s || echo 10s)
-			mobike = no
-			local {
-				auth = psk
-				id = $2
-			}
-			remote {
-				auth = psk
-				id = $3
-			}
-			children {
-				tunnel-2 {
-					local_ts = $4
-					remote_ts = $5
-					esp_proposals = aes128gcm16
-					rekey_time = $([ "$6" = none ] && echo 7200s || echo 3600s)
-					if_id_in = 0x10002
-					if_id_out = 0x10002
-					start_action = $6
-				}
-			}
-		}
-	}
-	secrets {
-		ike-tunnel-2 {
-			id-ce = 10.10.10.2
-			id-gateway = 10.10.20.2
-			secret = "ALU2"
-		}
-	}
-	EOT
-	grep -qs 'include conf.d' "$LAB_DIR/$1/etc/swanctl/swanctl.conf" ||
-		echo 'include conf.d/*.conf' >>"$LAB_DIR/$1/etc/swanctl/swanctl.conf"
+	tunnel_static "$1" 2 10.10.10.2 10.10.20.2 192.168.1.2/32 192.168.2.2/32 ALU2
 }
 
 two_groups_net()	# after topo_up
@@ -137,7 +96,7 @@ two_groups_net()	# after topo_up
 	route add table 2 192.168.2.2/32 dev tunnel-2 src 192.168.1.2
 	EOT
 	lab P-1 ip addr add 192.168.2.2/32 dev int-loopback-1
-	two_groups_swanctl CE-1 10.10.10.2 10.10.20.2 192.168.1.2/32 192.168.2.2/32 trap 86400s
+	two_groups_tunnel CE-1
 }
 
 ping_ce_2() { lab CE-1 ping -I vprn2 -I 192.168.1.2 -c 1 -W 1 192.168.2.2; }
