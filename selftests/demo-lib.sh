@@ -81,12 +81,18 @@ check_state_10()
 	check_wait "VRRP 10: master on SeGW-1 with in-use 200, backup on SeGW-2 with 100" 20 \
 		vrrp_state SeGW-1 Master 200 200 SeGW-2 Backup 100 100
 	check_wait "P-1 prefers SeGW-1" 20 p1_prefers sdp-200
+	check_wait "P-1 holds 192.168.1.1/32 twice: local preference 200 and 100" 20 \
+		p1_holds 192.168.1.1/32 $'segw1 200\nsegw2 100'
+	check_wait "P-1 holds 192.168.20.0/30 twice: local preference 100" 20 \
+		p1_holds 192.168.20.0/30 $'segw1 100\nsegw2 100'
 	check_wait "the tunnel is up on both chassis" 30 eval \
 		'tunnel_is SeGW-1 oper Up && tunnel_is SeGW-2 oper Up'
 	check_wait "MCS inSync on both, Num Entries 2, Rem Num Entries 2" 30 eval \
 		'in_sync SeGW-1 2 && in_sync SeGW-2 2'
 	check_wait "protection status nominal on both" 40 nominal
 }
+
+p1_holds() { [ "$(p1_routes "$1")" = "$2" ]; }
 
 # vrrp_state NODE STATE BASE INUSE ...: as the agent shows it and as addresses are.
 vrrp_state()
@@ -107,13 +113,34 @@ in_sync()
 		sync_is "$1" rem_num_entries "$2"
 }
 
+# outage_bound: sets outage_limit, ms: the longest of what has to notice that SeGW-1
+# is gone (its peer's BFD, VRRP's master-down interval of RFC 5798, P-1's BFD under
+# BGP) and OUTAGE_ALLOWANCE, all as they are in force.
+OUTAGE_ALLOWANCE=500
+outage_bound()
+{
+	local bound
+	detection=$(ask SeGW-2 "$(find_object bfd_timers) | .bfd_timers" show redundancy multi-chassis mc-ipsec peer 192.0.2.1 |
+		sed -n 's/.*detection \([0-9]*\) ms.*/\1/p')
+	vrrp_down=$(awk '$1 == "advert_int" { a = $2 } $1 == "priority" { p = $2 }
+		END { if (a && p) printf "%d", 1000 * a * (3 + (256 - p) / 256) }' "$LAB_DIR/SeGW-2/etc/keepalived/keepalived.conf")
+	p1_bfd=$(lab P-1 birdc show bfd sessions | awk '$3 == "Up" && $6 > t { t = $6 } END { if (t) printf "%d", t * 1000 }')
+	[ "${detection:-0}" -gt 0 ] && [ "${vrrp_down:-0}" -gt 0 ] && [ "${p1_bfd:-0}" -gt 0 ] || return 1
+	bound=$(printf '%s\n' "$detection" "$vrrp_down" "$p1_bfd" | sort -n | tail -n 1)
+	outage_limit=$((bound + OUTAGE_ALLOWANCE))
+}
+
 # switchover_begin NAME: from here on it counts.
 switchover_begin()
 {
 	switchover_name=$1
 	read -rt 0.5 <> <(:) || :	# an even stretch of flow before it
 	switchover_t0=$EPOCHREALTIME
+	rekeys_before=$(ce_rekey_requests)
 }
+
+# parts_acted PART...: each of these acted for the new master, and we know when.
+parts_acted() { jq -e '[.[$ARGS.positional[]] | numbers] | length == ($ARGS.positional | length)' --args "$@" <<<"$parts" >/dev/null; }
 
 # switchover_end [LOST-LIMIT [OUTAGE-LIMIT-MS]]: measure and judge.
 switchover_end()
@@ -124,12 +151,16 @@ switchover_end()
 	local t1=$EPOCHREALTIME
 	say ""
 	say "$switchover_name: when each part acted"
-	timeline "$switchover_t0" "$t1" | head -n 40 | indent
+	timeline "$switchover_t0" "$t1" | head -n 60 | indent
+	parts=$(timeline "$switchover_t0" "$t1" --parts)
 	report=$(flow_window "$switchover_t0" "$t1" --json)
 	while IFS= read -r line; do
 		summary+=("$(printf '%-34s %s' "$switchover_name" "$line")")
 		say "  $line"
 	done < <(jq -r 'to_entries[] | "\(.key): outage \(.value.gap_ms) ms, lost \(.value.lost) of \(.value.sent), duplicates \(.value.duplicates)"' <<<"$report")
+	line="$(jq -r 'to_entries | map("\(.key) \(if .value then "\(.value) ms" else "-" end)") | join(", ")' <<<"$parts")"
+	say "  acted after: $line"
+	summary+=("$(printf '%-34s acted after: %s' "" "$line")")
 	lost=$(jq '[.[].lost] | add' <<<"$report")
 	gap=$(jq '[.[].gap_ms] | max' <<<"$report")
 	[ -z "$lost_limit" ] ||
@@ -145,6 +176,17 @@ same_ike() { [ -n "$ike_spis" ] && [ "$(ce_ike_spis)" = "$ike_spis" ]; }
 
 # rekeyed_since SPIS: the CE's CHILD_SA is another one than these.
 rekeyed_since() { local now; now=$(ce_child_spis); [ -n "$now" ] && [ "$now" != "$1" ]; }
+
+# ce_rekey_requests: CREATE_CHILD_SA requests with a REKEY_SA that reached the CE.
+ce_rekey_requests() { grep -c 'parsed CREATE_CHILD_SA request [0-9]* \[.*N(REKEY_SA)' "$LAB_DIR/CE-1/log/charon.log"; }
+
+# rekey_asked NODE: since the switchover began that gateway has asked for a rekey, and the CE
+# has read one (RFC 7296 section 1.3.3).
+rekey_asked()
+{
+	capture requests 10.10.20.1 "$OBS_DIR/public.pcap" --mac "$(gateway_mac "$1")" --from "$switchover_t0" |
+		jq_ok '.CREATE_CHILD_SA >= 1' && [ "$(ce_rekey_requests)" -gt "$rekeys_before" ]
+}
 
 # esp_spis MAC FROM: SPIs, in order of first use, of what that gateway sent.
 esp_spis() { capture spis 10.10.20.1 "$OBS_DIR/public.pcap" --mac "$1" --from "$2" | jq -r '.[].spi'; }

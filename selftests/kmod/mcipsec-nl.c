@@ -490,6 +490,7 @@ static int do_events(struct nl *nl, char **argv)
 			printf("received %llu\n", (unsigned long long)now_ns(CLOCK_BOOTTIME));
 			print_group(in, NULL);
 		}
+		fflush(stdout);
 	}
 	return left > 0;
 }

@@ -62,13 +62,19 @@ check_sequence_numbers()
 	check "and at least $1 ESP packets were seen" esp_seen "$1"
 }
 
-# observers_start NODE: its events, addresses and routes, as they change.
+# observers_start NODE: its events, addresses and routes, as they change; of a
+# gateway also what its module and its charon say, the latter's lines with the time
+# (charon 5.9.8 itself knows only seconds).
 observers_start()
 {
 	local node=$1
 	mkdir -p "$OBS_DIR"
 	if [[ $node == SeGW-* ]]; then
 		spawn "$node" monitor sh -c 'until mcipsec -j monitor; do sleep 1; done'
+		spawn "$node" module /mcipsec/build/lab-tools/mcipsec-nl events $((86400 * 1000)) 1000000
+		spawn "$node" charon-log bash -c \
+			'tail -n 0 -s 0.02 -F "$1" 2>/dev/null | while IFS= read -r l; do echo "$EPOCHREALTIME $l"; done' \
+			- "$LAB_DIR/$node/log/charon.log"
 	fi
 	spawn "$node" ip-monitor ip -ts -o monitor address route
 }
@@ -101,9 +107,9 @@ flow_recovered()
 
 capture() { "$LAB_SRC/capture.py" "$@"; }
 
-# timeline FROM TO: what the parts did, in order, relative to FROM.
+# timeline FROM TO [--parts]: what the parts did, in order, relative to FROM.
 timeline()
 {
-	"$LAB_SRC/timeline.py" --from "$1" --to "$2" \
+	"$LAB_SRC/timeline.py" --from "$1" --to "$2" "${@:3}" \
 		SeGW-1 "$LAB_DIR/SeGW-1/log" SeGW-2 "$LAB_DIR/SeGW-2/log" P-1 "$LAB_DIR/P-1/log"
 }
