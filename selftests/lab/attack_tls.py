@@ -11,6 +11,8 @@ KIND:
   identity    the right key under another identity
   tls12       the right key, but TLS 1.2 at most
   no-key      no pre-shared key
+  garbled     the right key, then an MCS frame whose checksum is wrong; prints
+              "ended" when the gateway has closed the connection for it
 
 Prints "up" and the version where the handshake is through and the server sends
 something under it, else "refused" and why.
@@ -22,6 +24,7 @@ import ctypes
 import hashlib
 import hmac
 import socket
+import struct
 import sys
 
 TLS1_2, TLS1_3 = 0x0303, 0x0304
@@ -80,12 +83,18 @@ def connect(args, psk, identity, version):
     byte = ctypes.create_string_buffer(1)
     if ssl.SSL_read(connection, byte, 1) != 1:
         return "refused: " + why()
+    if args.kind == "garbled":
+        frame = struct.pack("!IBBHI", 8, 1, 1, 0, 0xBAD)
+        ssl.SSL_write(connection, frame, len(frame))
+        while ssl.SSL_read(connection, byte, 1) == 1:
+            pass
+        return "ended"
     return "up " + ssl.SSL_get_version(connection).decode()
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=("right-key", "wrong-key", "identity", "tls12", "no-key"))
+    parser.add_argument("kind", choices=("right-key", "wrong-key", "identity", "tls12", "no-key", "garbled"))
     parser.add_argument("--from", dest="source", required=True)
     parser.add_argument("--to", required=True)
     parser.add_argument("--port", type=int, default=7656)

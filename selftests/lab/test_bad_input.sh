@@ -31,7 +31,7 @@ exits()
 	return 1
 }
 
-plan 96
+plan 103
 check "topology is up" topo_up
 check "keys" gateway_keys
 
@@ -207,5 +207,16 @@ check_wait "inSync on both" 40 eval 'sync_is SeGW-1 db_sync_state inSync && sync
 check_wait "protection status nominal on both" 40 nominal
 check_calm "a new MCS connection among them"
 kill "${silent[@]}" 2>/dev/null
+
+# ---- a peer that has the key, and says what nobody can read -----------------------------
+calm_begin
+bad=$(sync_field SeGW-2 counters.frames_bad)
+check_is "an MCS frame under the right key with a wrong checksum ends its connection" ended \
+	lab SeGW-1 timeout 60 "$LAB_SRC/attack_tls.py" garbled --from $ALIAS --to $VICTIM /etc/mcipsec/peer.key
+check_is "it is counted" $((bad + 1)) sync_field SeGW-2 counters.frames_bad
+check "and named" said SeGW-2/log/mcipsecd.out 'garbled frame: .*checksum'
+check_wait "inSync on both" 40 eval 'sync_is SeGW-1 db_sync_state inSync && sync_is SeGW-2 db_sync_state inSync'
+check_wait "protection status nominal on both" 40 nominal
+check_calm "a garbled MCS frame"
 check_sequence_numbers 1000
 tap_end
