@@ -81,6 +81,16 @@ tap.equal(b.import_(taken, version=over, replace="yes", seen="all").get("errmsg"
           "and the last record seen is a number")
 tap.equal(b.sas().count("ESTABLISHED"), before.count("ESTABLISHED"), "nothing was done")
 
+# what did not change does
+with b.lock:
+    seen = max(int(r["seq"]) for r in b.records)
+made = [b.import_(r, version=over, replace="yes", seen=seen) for r in (taken, child)]
+tap.equal([r["result"] for r in made], ["installed"] * 2, "what did not makes way")
+tap.equal([b.sas().count("state=ESTABLISHED"), sorted(b.kernel_spis())], [1, sorted(first_spis)],
+          "one IKE_SA, the same CHILD_SA")
+tap.check(ping(), "ping after it")
+tap.equal((peer_spis(), peer_ike_spis()), (first_spis, first_ike), "the peer keeps what it had")
+
 # rekey from B
 key = b.cmd.call("mcipsec-snapshot", {"group": GROUP}) and wait_for(lambda: b.live("child"))[0]["key"]
 tap.equal(b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "B begins a rekey")
