@@ -163,13 +163,12 @@ fuzz-corpus: stage lab-tools
 	@$(QEMU)/fuzz.sh corpus
 .PHONY: fuzz-long fuzz-corpus
 
-## style         checkpatch, clang-format and file rules
-style: deps
+## style         file rules, netlink specification, checkpatch, sparse and W=1 (part of check)
+style: lab-images
 	@$(QEMU)/style.sh
 
-## analyze       sparse and W=1 for the module, clang-tidy for the agent
-analyze: lab-images
-	@$(QEMU)/kmod.sh $(KERNEL) w1 sparse
+## analyze       clang-tidy for the agent
+analyze: deps
 	@$(QEMU)/deps.sh --quiet clang clang-tidy
 	@$(QEMU)/step.sh "configure for clang-tidy" cmake -S . -B $(BUILD)/tidy -G Ninja -DCMAKE_CXX_COMPILER=clang++
 	@find agent -name '*.cpp' -print0 | xargs -0 -n 4 -P $(JOBS) clang-tidy -p $(BUILD)/tidy --quiet
@@ -181,7 +180,7 @@ deb:
 
 ## clean         remove what was built; the lab's downloads stay (distclean: all)
 clean:
-	rm -rf $(addprefix $(BUILD)/,agent plugin track kmod stage tidy fuzz lab-tools results)
+	rm -rf $(addprefix $(BUILD)/,agent plugin track kmod kmod-checked stage tidy fuzz lab-tools results)
 
 distclean:
 	rm -rf $(BUILD)

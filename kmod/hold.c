@@ -32,7 +32,7 @@ static struct hlist_head *mcipsec_hold_bucket(struct mcipsec_group *g, __be32 sp
 }
 
 static struct mcipsec_held_sa *mcipsec_hold_find(struct mcipsec_group *g, __be32 spi, u16 family,
-					      const xfrm_address_t *daddr)
+						 const xfrm_address_t *daddr)
 {
 	struct mcipsec_held_sa *h;
 

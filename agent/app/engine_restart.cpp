@@ -98,7 +98,7 @@ void Engine::restart_answered()
         s.hold_until = std::min(s.hold_until, expiry);
     if (s.hold_until == kNever)             // no peer: nobody waits, no lease runs
         s.hold_until = loop_.now() + kAloneHold;
-    auto save = [&](const mimp::SavedGroup &saved) { 
+    auto save = [&](const mimp::SavedGroup &saved) {
         const auto &g = groups_.at(saved.group);
         s.groups.push_back({saved, g.pacer.progress().running(), g.sync ? g.sync->debts(saved.group) : std::vector<SeqState::Debt>{}});
     };

@@ -4,6 +4,7 @@
 # check.sh - run every test and say so, one line a test with its seconds; the
 # last line is "N passed, N failed, N skipped". Exit 0 only if none failed.
 #
+#   style    the rules of the house that a machine can check (style.sh)
 #   unit     ctest of build/agent, and `check` of the C parts, on this machine
 #   fuzz     every decoder: kept corpora replayed, and a short live run each; beside
 #            the guests, with what processor time they leave
@@ -90,6 +91,9 @@ unit_ctest()
 		*) one fail "$seconds" "$name (${BASH_REMATCH[3]})" ;;
 		esac
 	done <"$logs/ctest.log"
+	# What the exploration of the election covered: "exhausted" or "cut at N".
+	sed -n '/ Testing: explore$/,/<end of output>/{/ faults: \|^no violation/s/^/                 /p}' \
+		"$BUILD/agent/Testing/Temporary/LastTest.log"
 	if [ "$failed" -gt 0 ]; then
 		grep -vE '^ *(Start|[0-9]+/[0-9]+)|Passed' "$logs/ctest.log" | tail -n 60 |
 			sed 's/^/                 /'
@@ -114,6 +118,17 @@ unit_part()	# folder, build folder
 	else
 		one fail $((SECONDS - start)) "unit: $1"
 		tail -n 30 "$log" | sed 's/^/                 /'
+	fi
+}
+
+style()
+{
+	local start=$SECONDS
+	if "$TOP/selftests/qemu/style.sh" >"$logs/style.log" 2>&1; then
+		one pass $((SECONDS - start)) "style: $(tail -n 1 "$logs/style.log")"
+	else
+		one fail $((SECONDS - start)) "style"
+		tail -n 30 "$logs/style.log" | sed 's/^/                 /'
 	fi
 }
 
@@ -228,6 +243,7 @@ matches()
 	[[ $1 == $pattern ]]
 }
 
+matches style && style
 matches unit && {
 	unit_ctest
 	unit_part vici-plugin plugin

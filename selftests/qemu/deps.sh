@@ -19,7 +19,7 @@ packages=(
 	libfmt-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev libexpected-dev
 	libcmocka-dev libbenchmark-dev librapidcheck-dev
 	qemu-system-x86 mmdebstrap squashfs-tools busybox-static cpio kmod xz-utils curl ca-certificates
-	sparse flex bison bc libelf-dev python3
+	sparse flex bison bc libelf-dev python3 python3-yaml
 	iproute2 procps
 )
 

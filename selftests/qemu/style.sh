@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # style.sh - the rules of the house that a machine can check: licence line and
-# length of each file, no trailing blanks, shell scripts that parse, checkpatch,
-# sparse and W=1 for the module, clang-format where .clang-format is.
+# length of each file, no trailing blanks, shell scripts that parse, the netlink
+# specification against the header, and checkpatch, sparse and W=1 for the module.
 #
 # usage: style.sh
 
@@ -39,10 +39,8 @@ for f in "${files[@]}"; do
 	esac
 done
 
-if [ -e .clang-format ] && command -v clang-format >/dev/null; then
-	find agent tests \( -name '*.cpp' -o -name '*.hpp' \) -print0 |
-		xargs -0 -r clang-format --dry-run -Werror || bad=$((bad + 1))
-fi
+selftests/kmod/spec_check.py Documentation/netlink/specs/mcipsec.yaml include/uapi/linux/mcipsec.h ||
+	bad=$((bad + 1))
 
 # checkpatch comes with the kernel's source only.
 checkpatch=$LAB/checkpatch/checkpatch.pl

@@ -204,7 +204,7 @@ enum mcipsec_stat {
 	MCIPSEC_STAT_DROP_XFRM,		/* caught by the last line, XFRM handlers */
 	MCIPSEC_STAT_DROP_GRO,		/* caught in the GRO path of ESP */
 	MCIPSEC_STAT_DROP_LEASE,	/* of the drops: because the lease had expired */
-	MCIPSEC_STAT_DROP_HOLD,		/* of FORWARD_PRIVATE: dropped, the SA waits for its number */
+	MCIPSEC_STAT_DROP_HOLD,		/* of FORWARD_PRIVATE: the SA waits for its number */
 	MCIPSEC_STAT_DROP_PING,		/* echo requests: of no peer, or blackholed */
 	__MCIPSEC_STAT_MAX,
 	MCIPSEC_STAT_MAX = __MCIPSEC_STAT_MAX - 1
