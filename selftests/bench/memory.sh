@@ -49,4 +49,4 @@ done
 } >/results/memory.json
 check "memory grew with the tunnels, everywhere" \
 	jq -e '[to_entries[] | select(.value | type == "array") | .value | .[1] > .[0]] | all' /results/memory.json
-tap_end
+scene_end

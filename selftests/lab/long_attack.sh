@@ -82,4 +82,4 @@ check "its memory is bounded" [ $(($(rss) - memory)) -lt $RSS_MAX_GROWTH ]
 
 # Last, because it ends the real connection.
 check "control: the right key is let in" eval 'tls right-key | grep -q "^up TLSv1.3"'
-tap_end
+scene_end

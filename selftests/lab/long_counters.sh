@@ -112,4 +112,4 @@ base=$(counters SeGW-1)
 node_up SeGW-2
 check "SeGW-2 comes back" gateway_start SeGW-2
 check_wait "and learns what it had carried itself" 60 shows SeGW-2 "$base"
-tap_end
+scene_end

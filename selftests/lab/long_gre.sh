@@ -63,7 +63,7 @@ both_ride()
 	check_is "those of $other did not" "$before" echo "$(inside "$other" gre-ce) $(inside "$other" ipip-ce)"
 }
 
-plan $((SCENE_POINTS + 19))
+plan $((SCENE_POINTS + 18))
 scene_up
 both_ride SeGW-1
 
@@ -81,5 +81,4 @@ check_wait "SeGW-1 serves" 30 gate_is SeGW-1 forward
 check_wait "GRE over IPsec goes on" 30 ping_gre
 check_wait "IP-in-IP over IPsec, too" 30 ping_ipip
 check "the CE has authenticated once" scene_same_ike
-check_is "no sequence number was sent twice under one key" 0 scene_repeats
-tap_end
+scene_end

@@ -177,4 +177,4 @@ check_wait "CE-1's ping over IPv6 goes on" 30 ping_six
 check_wait "SeGW-2's routes say master without peer" 20 routes_say SeGW-2 2
 check "CE-1 has authenticated tunnel-6 once" same_spis tunnel-6 "$six"
 check "and tunnel-1 once" same_spis tunnel-1 "$one"
-tap_end
+scene_end

@@ -72,4 +72,4 @@ shunted=$(counter SeGW-1 shunt_private)
 check_wait "P-1 sends by SeGW-1, the standby: the same answer" 20 learned
 check_wait "one that fits is shunted" 20 fits
 check_wait "(it was)" 10 eval '[ "$(counter SeGW-1 shunt_private)" -gt "$shunted" ]'
-tap_end
+scene_end

@@ -78,7 +78,7 @@ anew()
 }
 tunnel_1() { lab CE-1 swanctl --list-sas --ike tunnel-1 --raw | grep -oE '(initiator|responder)-spi=[0-9a-f]+' | sort -u | tr '\n' ' '; }
 
-plan $((SCENE_POINTS + 66))
+plan $((SCENE_POINTS + 63))
 scene_up
 check "nominal has no reason, on either" eval 'no_reason SeGW-1 && no_reason SeGW-2'
 
@@ -157,5 +157,4 @@ diag "nominal again after ${took[*]} ms"
 check "nominal again within 10 s, at best" \
 	eval '[ "$(printf "%s\n" "${took[@]}" | sort -n | head -n 1)" -le 10000 ]'
 check "since it was set up anew the tunnel has authenticated once" eval '[ -n "$ike" ] && [ "$(tunnel_1)" = "$ike" ]'
-check_sequence_numbers 1000
-tap_end
+scene_end

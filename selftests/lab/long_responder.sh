@@ -99,4 +99,4 @@ t=$EPOCHREALTIME
 check "the customer sets up the tunnel" ce_initiates tunnel-1
 check_wait "the capture has it" 90 eval '[ "$(begun SeGW-1 "$t" | jq ".INFORMATIONAL // 0")" -gt 0 ]'
 check_wait "and SeGW-1 an alarm" 60 alarm SeGW-1 "connection tunnel-1 has dpd_delay = 3 s"
-tap_end
+scene_end

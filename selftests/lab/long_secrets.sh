@@ -137,4 +137,4 @@ for words in "state cookie 1=master" "group del 1" "lease cookie 1 1000" "seq ge
 done
 check "nobody cannot read the authentication key" refused_to_nobody cat /etc/mcipsec/peer.key
 check_is "after all this SeGW-1 is master" master mc SeGW-1 mastership
-tap_end
+scene_end

@@ -113,4 +113,4 @@ check "sync no-shutdown" admin SeGW-2 sync no-shutdown
 check_wait "inSync on both" 60 both_in_sync
 check_wait "protection status nominal on both" 60 nominal
 check "CE-1's ping goes on" ping_ce
-tap_end
+scene_end

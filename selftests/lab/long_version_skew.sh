@@ -48,7 +48,7 @@ both_ways()
 	check_wait "$1: nominal again on both" 60 nominal
 }
 
-plan $((SCENE_POINTS + 42))
+plan $((SCENE_POINTS + 41))
 skewed +1
 scene_up
 check_is "one version later: SeGW-1 shows what SeGW-2 speaks" "MIMP 3, MCS 2 to 3" versions SeGW-1
@@ -77,5 +77,4 @@ check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby
 check_wait "the flags go" 30 eval '! flags_are SeGW-1 mismatch && ! flags_are SeGW-2 mismatch'
 check_wait "protection status nominal on both" 60 nominal
 check "the CE has authenticated once" scene_same_ike
-check_is "no sequence number was sent twice under one key" 0 scene_repeats
-tap_end
+scene_end

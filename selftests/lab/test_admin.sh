@@ -43,4 +43,4 @@ check_wait "CE-1's ping goes on" 20 ping_ce
 check "no-shutdown; SeGW-2 stands by, nominal on both" \
 	eval 'admin SeGW-2 isa tunnel-group 1 no-shutdown && poll 60 roles SeGW-1 master SeGW-2 standby && poll 60 nominal'
 check "the CE has authenticated once" scene_same_ike
-tap_end
+scene_end

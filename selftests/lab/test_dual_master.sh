@@ -47,4 +47,4 @@ check "force-switchover to SeGW-2" \
 	lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
 check_wait "CE-1's ping goes on over SeGW-2" 20 ping_ce
 check "the CE's IKE_SA is the same all the time" scene_same_ike
-tap_end
+scene_end

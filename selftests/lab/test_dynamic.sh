@@ -21,7 +21,7 @@ reverse_is()	# NODE PROTOCOL COUNT
 p1_knows() { [ "$(lab P-1 birdc show route table vprn2 primary | grep -c '^192\.168\.3\.')" = "$1" ]; }
 entries=$((2 + 2 * CUSTOMERS))
 
-plan $((SCENE_POINTS + 17))
+plan $((SCENE_POINTS + 16))
 scene_up
 check "the customers set up their tunnels" customers_up
 check_wait "each has an entry on both chassis" 40 \
@@ -49,5 +49,4 @@ check_wait "protection status nominal on both" 90 nominal
 lab CE-1 swanctl --terminate --ike customer-1 >/dev/null
 check_wait "a customer leaves: its route goes on SeGW-2" 20 reverse_is SeGW-2 201 $((CUSTOMERS - 1))
 check_wait "and on SeGW-1" 20 reverse_is SeGW-1 203 $((CUSTOMERS - 1))
-check_is "no sequence number was sent twice under one key" 0 scene_repeats
-tap_end
+scene_end

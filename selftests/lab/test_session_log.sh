@@ -21,10 +21,11 @@ ike='.fields.reason == "ike-up" and .fields.remote_id == "10.10.10.1" and (.fiel
 failed='.fields.reason == "auth-failed" and .fields.level == "warning" and .fields.remote_id == "10.10.10.1"'
 CE=$LAB_DIR/CE-1/etc/swanctl/conf.d/tunnel-1.conf
 
-plan 21
+plan 26
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
+check "the capture runs" capture_start
 gateways_start
 check_wait "SeGW-1 master, SeGW-2 standby" 90 roles SeGW-1 master SeGW-2 standby
 spawn SeGW-1 follow mcipsec show log -f
@@ -56,4 +57,6 @@ check "switchover" lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-
 check_wait "both logs have it with states and reason" 30 eval '
 	logged SeGW-1 '"'"'.event == "tMcPeerIPsecTnlGrpMasterStateChg" and .fields.old_state == "master" and .fields.new_state == "standby" and .fields.reason != ""'"'"' &&
 	logged SeGW-2 '"'"'.event == "tMcPeerIPsecTnlGrpMasterStateChg" and .fields.old_state == "standby" and .fields.new_state == "master" and .fields.reason != ""'"'"
+check_wait "CE-1's ping goes on" 30 ping_ce
+check_sequence_numbers 4
 tap_end

@@ -24,7 +24,7 @@ ce_ike_1() { lab CE-1 swanctl --list-sas --ike tunnel-1 --raw | grep -oE "(initi
 ce_ike_2() { lab CE-1 swanctl --list-sas --ike tunnel-2 --raw | grep -oE '(initiator|responder)-spi=[0-9a-f]+' | sort -u | tr '\n' ' '; }
 shunted() { ask "$1" "[.. | objects | select(has(\"gate\") and .id == 2)] | first | .gate_counters | with_entries(select(.key | test(\"shunt\"))) | add" show isa tunnel-group 2; }
 
-plan $((SCENE_POINTS + 21))
+plan $((SCENE_POINTS + 20))
 scene_up
 check_wait "SeGW-1 is master of 1, SeGW-2 of 2" 30 masters SeGW-1 SeGW-2
 check_is "gate of 1 on SeGW-1" forward gate_of SeGW-1 1
@@ -57,5 +57,4 @@ check_wait "SeGW-1 is master of 1, SeGW-2 of 2, nominal" 60 eval 'masters SeGW-1
 node_cut SeGW-2
 check_wait "SeGW-2 is cut off: SeGW-1 takes group 2 and both tunnels go on" 30 eval 'ping_ce_2 && ping_ce'
 check "each tunnel has been authenticated once" eval '[ "$(ce_ike_1)" = "$ike1" ] && [ -n "$ike2" ] && [ "$(ce_ike_2)" = "$ike2" ]'
-check_is "no sequence number was sent twice under one key" 0 scene_repeats
-tap_end
+scene_end
