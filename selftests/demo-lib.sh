@@ -115,19 +115,23 @@ in_sync()
 
 # outage_bound: sets outage_limit, ms: the longest of what has to notice that SeGW-1
 # is gone (its peer's BFD, VRRP's master-down interval of RFC 5798, P-1's BFD under
-# BGP) and OUTAGE_ALLOWANCE, all as they are in force.
+# BGP) and OUTAGE_ALLOWANCE, all as they are in force; and timers, for the reader.
 OUTAGE_ALLOWANCE=500
 outage_bound()
 {
-	local bound
-	detection=$(ask SeGW-2 "$(find_object bfd_timers) | .bfd_timers" show redundancy multi-chassis mc-ipsec peer 192.0.2.1 |
-		sed -n 's/.*detection \([0-9]*\) ms.*/\1/p')
+	local bound bfd mimp commit
+	bfd=$(ask SeGW-2 "$(find_object bfd_timers) | .bfd_timers" show redundancy multi-chassis mc-ipsec peer 192.0.2.1)
+	detection=$(sed -n 's/.*detection \([0-9]*\) ms.*/\1/p' <<<"$bfd")
+	mimp=$(ask SeGW-2 "$(find_object bfd_timers) | \"keep-alive \(.keep_alive_intvl) s x \(.hold_on_nbr_fail), discovery \(.discovery_intvl) s\"" \
+		show redundancy multi-chassis mc-ipsec peer 192.0.2.1)
+	commit=$(lab SeGW-2 mcipsec config show | sed -n 's/.*output-commit-limit *= *\([0-9]*\).*/\1/p')
 	vrrp_down=$(awk '$1 == "advert_int" { a = $2 } $1 == "priority" { p = $2 }
 		END { if (a && p) printf "%d", 1000 * a * (3 + (256 - p) / 256) }' "$LAB_DIR/SeGW-2/etc/keepalived/keepalived.conf")
 	p1_bfd=$(lab P-1 birdc show bfd sessions | awk '$3 == "Up" && $6 > t { t = $6 } END { if (t) printf "%d", t * 1000 }')
 	[ "${detection:-0}" -gt 0 ] && [ "${vrrp_down:-0}" -gt 0 ] && [ "${p1_bfd:-0}" -gt 0 ] || return 1
 	bound=$(printf '%s\n' "$detection" "$vrrp_down" "$p1_bfd" | sort -n | tail -n 1)
 	outage_limit=$((bound + OUTAGE_ALLOWANCE))
+	timers="BFD $bfd; MIMP $mimp; VRRP master-down $vrrp_down ms; P-1 BGP-BFD $p1_bfd ms; output commit ${commit%%$'\n'*} ms"
 }
 
 # switchover_begin NAME: from here on it counts.
