@@ -95,7 +95,7 @@ Expected<Config> load_config(const std::string &path, const std::string &dropins
     auto daemons = check_daemon_files(*config);
     errors.insert(errors.end(), daemons.errors.begin(), daemons.errors.end());
     config->warnings.insert(config->warnings.end(), daemons.warnings.begin(), daemons.warnings.end());
-    for (const auto &f : strict_rp_filters(*config, read_interfaces()))
+    for (const auto &f : strict_rp_filters(*config))
         config->warnings.push_back(config->where_of(f.where).str() + ": " + f.text);
     if (!errors.empty())
         return fail(-EINVAL, fmt::format("{}", fmt::join(errors, "\n")));

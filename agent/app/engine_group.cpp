@@ -524,7 +524,7 @@ void Engine::check_rp_filter(Time now)
         return;
     rp_filter_at_ = now + kFilterInterval;
     std::vector<Alarms::Alarm> found;
-    for (auto &f : strict_rp_filters(config_, read_interfaces()))
+    for (auto &f : strict_rp_filters(config_))
         found.push_back({std::move(f.text), f.group, {}});
     alarms_.replace("rp_filter", std::move(found));
 }

@@ -3,25 +3,20 @@
 // shunts here has its source elsewhere, so a strict filter drops it and nothing else
 // tells. Found for `mcipsec config check`, and by the agent as an alarm.
 //
-// The interface is that whose IPv4 network holds a redundant next-hop, in the VRF of
-// the public or private interface. There is no such filter for IPv6.
-// Threading: none of its own; read_interfaces() reads files.
+// The interface is the one that leads to a redundant next-hop, in the VRF of the public
+// or private interface; one question for each next-hop, none for other interfaces. There
+// is no such filter for IPv6.
+// Threading: none of its own.
 #pragma once
 
-#include <span>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "app/config.hpp"
+#include "io/way.hpp"
 
 namespace mcipsec::app {
-
-struct FilteredInterface {
-    std::string name, vrf;          // vrf: "" is the main table
-    IpAddress address;
-    unsigned prefix_length = 32;
-    int rp_filter = 0;              // in effect: 0 off, 1 strict, 2 loose
-};
 
 struct StrictFilter {
     GroupId group = 0;
@@ -30,8 +25,10 @@ struct StrictFilter {
     bool operator==(const StrictFilter &) const = default;
 };
 
-std::vector<StrictFilter> strict_rp_filters(const Config &config, std::span<const FilteredInterface> interfaces);
-// The IPv4 addresses of this network namespace. What cannot be read is left out.
-std::vector<FilteredInterface> read_interfaces();
+// As io::WayFinder::find(): by which interface an address is reached in a VRF ("": none).
+using AskWay = std::function<std::optional<io::Way>(const std::string &vrf, const IpAddress &hop)>;
+std::vector<StrictFilter> strict_rp_filters(const Config &config, const AskWay &ask);
+// Asks the kernel, in this network namespace. None if it cannot be asked.
+std::vector<StrictFilter> strict_rp_filters(const Config &config);
 
 }  // namespace mcipsec::app

@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 
 #include "io/routes.hpp"
+#include "io/way.hpp"
 #include "io_test.hpp"
 
 using namespace mcipsec;
@@ -56,7 +57,8 @@ bool make_interface(const char *name)
     return ::ioctl(s.get(), SIOCSIFFLAGS, &r) == 0;
 }
 
-bool add_address(std::uint32_t ifindex, const char *text, std::uint8_t length)
+// label, peer: "" is none
+bool add_address(std::uint32_t ifindex, const char *text, std::uint8_t length, const char *label = "", const char *peer = "")
 {
     auto s = NlSocket::open(NETLINK_ROUTE);
     const auto address = IpAddress::parse(text);
@@ -69,7 +71,10 @@ bool add_address(std::uint32_t ifindex, const char *text, std::uint8_t length)
     a->ifa_flags = IFA_F_NODAD;
     const ByteView bytes(address->bytes.data(), address->size());
     m.bytes(IFA_LOCAL, bytes);
-    m.bytes(IFA_ADDRESS, bytes);
+    const auto other = *peer ? *IpAddress::parse(peer) : *address;
+    m.bytes(IFA_ADDRESS, {other.bytes.data(), other.size()});
+    if (*label)
+        m.str(IFA_LABEL, label);
     return s && static_cast<bool>(s->call(m));
 }
 
@@ -232,6 +237,43 @@ void the_watch_tells_links_that_come_change_and_go(void **)
     assert_true(turn_until(*loop, [&] { return story.ends_with('x'); }));
 }
 
+bool set_rp_filter(const char *name, const char *value)
+{
+    std::FILE *f = std::fopen(("/proc/sys/net/ipv4/conf/" + std::string(name) + "/rp_filter").c_str(), "w");
+    const bool ok = f && std::fputs(value, f) >= 0;
+    return f && std::fclose(f) == 0 && ok;
+}
+
+std::string way(WayFinder &finder, const char *vrf, const char *to)
+{
+    const auto w = finder.find(vrf, *IpAddress::parse(to));
+    return w ? w->interface + " " + std::to_string(w->rp_filter) : "none";
+}
+
+// A label is no interface, and a point-to-point address is on the link of its peer.
+void the_way_to_an_address_and_its_filter(void **)
+{
+    NEEDS_NAMESPACE();
+    auto links = take(Links::open());
+    if (!make_interface("way0") || !make_interface("way1") || !set_rp_filter("all", "0"))
+        return skip_without("a second dummy or TUN interface, and a writable rp_filter");
+    const auto way0 = take(links.by_name("way0")).ifindex, way1 = take(links.by_name("way1")).ifindex;
+    assert_true(add_address(way0, "198.51.100.1", 30, "way0:1"));
+    assert_true(add_address(way1, "203.0.113.1", 32, "", "203.0.113.9"));
+    assert_true(set_rp_filter("way0", "1") && set_rp_filter("way1", "2"));
+    auto finder = take(WayFinder::open());
+    assert_string_equal(way(finder, "", "198.51.100.2").c_str(), "way0 1");
+    assert_string_equal(way(finder, "", "203.0.113.9").c_str(), "way1 2");
+    assert_true(set_rp_filter("way0", "0") && set_rp_filter("all", "1"));
+    assert_string_equal(way(finder, "", "198.51.100.2").c_str(), "way0 1");     // the higher one
+    assert_true(set_rp_filter("all", "0"));
+    assert_string_equal(way(finder, "", "198.51.100.2").c_str(), "way0 0");
+    assert_string_equal(way(finder, "", "198.51.100.1").c_str(), "none");       // our own
+    assert_string_equal(way(finder, "", "203.0.113.200").c_str(), "none");
+    assert_string_equal(way(finder, "nowhere", "198.51.100.2").c_str(), "none");
+    assert_string_equal(way(finder, "", "2001:db8::1").c_str(), "none");
+}
+
 }  // namespace
 
 int main()
@@ -243,6 +285,7 @@ int main()
         cmocka_unit_test(ipv6_in_the_main_table),
         cmocka_unit_test(remove_takes_only_ours),
         cmocka_unit_test(a_route_that_the_kernel_refuses_is_an_error),
+        cmocka_unit_test(the_way_to_an_address_and_its_filter),
         cmocka_unit_test(links_are_found_by_name),
         cmocka_unit_test(a_vrf_tells_its_table),
         cmocka_unit_test(the_watch_tells_links_that_come_change_and_go),
