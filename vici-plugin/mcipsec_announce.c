@@ -15,6 +15,9 @@
 
 #include <processing/jobs/callback_job.h>
 
+/** Digest of what no record holds */
+#define UNFIT	UINT64_MAX
+
 typedef struct private_mcipsec_announce_t private_mcipsec_announce_t;
 
 /**
@@ -101,6 +104,18 @@ static bool announces(private_mcipsec_announce_t *this,
 }
 
 /**
+ * May it be announced that an entry went: it ended (active), or this chassis lost it
+ * otherwise than by command (passive)?
+ */
+static bool announces_end(private_mcipsec_announce_t *this,
+						  mcipsec_group_entry_t *group)
+{
+	return announces(this, group) ||
+		   (group && group->state == MCIPSEC_PASSIVE && !group->removed &&
+			!group->quiet && !this->table->stopping);
+}
+
+/**
  * Draw a lineage for an IKE_SA that has none
  */
 static bool ensure_lineage(mcipsec_ike_entry_t *entry)
@@ -122,12 +137,25 @@ static bool ensure_lineage(mcipsec_ike_entry_t *entry)
 static uint64_t digest_of(private_mcipsec_announce_t *this, mcipsec_buf_t *buf,
 						  size_t len)
 {
+	uint64_t digest;
+
 	if (buf->failed)
 	{	/* announced once, without data: the agent alarms */
-		return UINT64_MAX;
+		return UNFIT;
 	}
 	/* never 0: that means that nothing was announced */
-	return chunk_mac(chunk_create(buf->ptr, len), this->digest_key) | 1;
+	digest = chunk_mac(chunk_create(buf->ptr, len), this->digest_key) | 1;
+	return digest == UNFIT ? UNFIT - 2 : digest;
+}
+
+/**
+ * Why no record holds an IKE_SA
+ */
+static char *unfit_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
+{
+	return mcipsec_collect_unknown_ppk(ike_sa, entry)
+				? "uses an unknown postquantum pre-shared key"
+				: "does not fit a record";
 }
 
 /**
@@ -149,8 +177,9 @@ static bool announce_ike(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 		digest = digest_of(this, &buf, len);
 		if (buf.failed && digest != entry->digest)
 		{
-			DBG1(DBG_CFG, "mcipsec: IKE_SA %s[%u] does not fit a record",
-				 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
+			DBG1(DBG_CFG, "mcipsec: IKE_SA %s[%u] %s",
+				 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa),
+				 unfit_ike(ike_sa, entry));
 		}
 		if (digest == entry->digest)
 		{
@@ -179,6 +208,7 @@ static bool announce_ike(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 			.info = ike_info,
 			.user = &info,
 			.data = chunk_create(buf.ptr, buf.len),
+			.unfit = buf.failed ? unfit_ike(ike_sa, entry) : NULL,
 		};
 		this->event->record(this->event, &record);
 	}
@@ -241,6 +271,7 @@ static bool announce_child(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 			.info = child_info,
 			.user = &info,
 			.data = chunk_create(buf.ptr, buf.len),
+			.unfit = buf.failed ? "does not fit a record" : NULL,
 		};
 		this->event->record(this->event, &record);
 	}
@@ -254,10 +285,11 @@ METHOD(mcipsec_announce_t, child_gone, void,
 {
 	mcipsec_ike_entry_t *parent;
 
-	if (entry->published && announces(this, group))
+	if (entry->published && announces_end(this, group))
 	{
 		mcipsec_event_record_t record = {
 			.delete = TRUE,
+			.local = group->state == MCIPSEC_PASSIVE,
 			.kind = MCIPSEC_KIND_CHILD,
 			.group = group->id,
 			.key = chunk_from_thing(entry->key),
@@ -304,10 +336,11 @@ METHOD(mcipsec_announce_t, ike_gone, void,
 	}
 	enumerator->destroy(enumerator);
 
-	if (entry->published && !entry->deleted && announces(this, group))
+	if (entry->published && !entry->deleted && announces_end(this, group))
 	{
 		mcipsec_event_record_t record = {
 			.delete = TRUE,
+			.local = group->state == MCIPSEC_PASSIVE,
 			.kind = MCIPSEC_KIND_IKE,
 			.group = group->id,
 			.key = chunk_from_thing(entry->key),
@@ -337,11 +370,13 @@ static void announce(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 	mcipsec_child_entry_t *child;
 	enumerator_t *enumerator;
 	child_sa_t *child_sa;
+	bool unfit;
 
 	if (announce_ike(this, ike_sa, group, entry, mid_in, snapshot))
 	{
 		(*count)++;
 	}
+	unfit = entry->digest == UNFIT;
 	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
 	while (enumerator->enumerate(enumerator, &child_sa))
 	{
@@ -355,8 +390,13 @@ static void announce(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 		{
 			(*count)++;
 		}
+		unfit |= child && child->digest == UNFIT;
 	}
 	enumerator->destroy(enumerator);
+	if (!snapshot)
+	{
+		entry->unfit = unfit;
+	}
 }
 
 METHOD(mcipsec_announce_t, changes, void,
@@ -373,15 +413,7 @@ METHOD(mcipsec_announce_t, changes, void,
 	group = group_of(this, ike_sa);
 	entry = this->table->get_ike(this->table, key, FALSE);
 	if (entry && !entry->deleted && announces(this, group) &&
-		ike_sa->has_condition(ike_sa, COND_PPK) && !entry->rekeyed &&
-		!entry->ppk_id.len)
-	{	/* SK_d cannot be derived from what a record would carry */
-		DBG1(DBG_IKE, "mcipsec: IKE_SA %s[%u] uses an unknown PPK, not "
-			 "replicated",
-			 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
-	}
-	else if (entry && !entry->deleted && announces(this, group) &&
-			 mcipsec_group_replicates(group, ike_sa->get_name(ike_sa)))
+		mcipsec_group_replicates(group, ike_sa->get_name(ike_sa)))
 	{
 		switch (ike_sa->get_state(ike_sa))
 		{

@@ -133,6 +133,12 @@ static uint8_t ike_state(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
 	}
 }
 
+bool mcipsec_collect_unknown_ppk(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
+{
+	return ike_sa->has_condition(ike_sa, COND_PPK) && !entry->rekeyed &&
+		   !entry->ppk_id.len;
+}
+
 mcipsec_buf_t mcipsec_collect_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry,
 								  uint32_t mid_in, size_t *static_len)
 {
@@ -225,7 +231,12 @@ mcipsec_buf_t mcipsec_collect_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry,
 	record->eap_id = bytes(eap);
 
 	buf = mcipsec_ike_record_encode(record, static_len);
-	if (buf.failed && record->response.count)
+	if (mcipsec_collect_unknown_ppk(ike_sa, entry))
+	{	/* SK_d cannot be derived from what a record would carry */
+		mcipsec_buf_wipe(&buf);
+		buf.failed = TRUE;
+	}
+	else if (buf.failed && record->response.count)
 	{	/* a huge response is the likely reason; do without repeating it */
 		DBG1(DBG_CFG, "mcipsec: last response is too large for a record");
 		record->response = (mcipsec_list_t){};

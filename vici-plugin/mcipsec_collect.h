@@ -31,6 +31,12 @@ mcipsec_buf_t mcipsec_collect_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry,
 								  uint32_t mid_in, size_t *static_len);
 
 /**
+ * Do the keys of an IKE_SA depend on a postquantum pre-shared key of which no
+ * record could tell the identity?
+ */
+bool mcipsec_collect_unknown_ppk(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry);
+
+/**
  * Encode a CHILD_SA.
  */
 mcipsec_buf_t mcipsec_collect_child(child_sa_t *child_sa,

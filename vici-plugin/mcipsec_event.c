@@ -83,6 +83,10 @@ METHOD(mcipsec_event_t, record_, void,
 	b->add_kv(b, "epoch", "%016" PRIx64, this->table->epoch);
 	b->add_kv(b, "seq", "%" PRIu64, record->seq);
 	b->add_kv(b, "op", record->delete ? "delete" : "upsert");
+	if (record->local)
+	{
+		b->add_kv(b, "local", "yes");
+	}
 	if (record->snapshot)
 	{
 		b->add_kv(b, "snapshot", "yes");
@@ -94,6 +98,10 @@ METHOD(mcipsec_event_t, record_, void,
 	mcipsec_add_hex(b, "lineage", record->lineage);
 	b->add_kv(b, "version", "%" PRIu64, record->version);
 	b->add_kv(b, "name", "%s", record->name);
+	if (record->unfit)
+	{
+		b->add_kv(b, "unfit", "%s", record->unfit);
+	}
 	if (!record->delete && record->info)
 	{
 		b->begin_section(b, "info");

@@ -34,6 +34,9 @@ struct mcipsec_event_record_t {
 	/** gone, or here is its state */
 	bool delete;
 
+	/** gone on this chassis only, which is passive */
+	bool local;
+
 	/** streamed by a snapshot */
 	bool snapshot;
 
@@ -49,6 +52,9 @@ struct mcipsec_event_record_t {
 
 	/** encoded record */
 	chunk_t data;
+
+	/** why there is no data, NULL if there is */
+	char *unfit;
 };
 
 /**

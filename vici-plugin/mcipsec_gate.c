@@ -148,7 +148,8 @@ static void release_entry(private_mcipsec_gate_t *this,
 
 	while (entry->held->get_first(entry->held, (void**)&held) == SUCCESS)
 	{
-		if (group && !all && held->need > this->table->acked)
+		if (group && !all &&
+			(held->unfit || held->need > this->table->acked))
 		{
 			if (timercmp(&now, &held->deadline, <))
 			{
@@ -213,6 +214,7 @@ static void hold(private_mcipsec_gate_t *this, mcipsec_group_entry_t *group,
 	INIT(held,
 		.packet = packet,
 		.need = entry->seq,
+		.unfit = entry->unfit,
 	);
 	time_monotonic(&held->deadline);
 	timeval_add_ms(&held->deadline, group->commit_limit);
@@ -261,7 +263,7 @@ METHOD(sender_t, gate_send, void,
 		case VERDICT_PASS:
 			entry = entry_of(this, packet);
 			if (group->commit && entry &&
-				(entry->seq > this->table->acked ||
+				(entry->unfit || entry->seq > this->table->acked ||
 				 entry->held->get_count(entry->held)))
 			{
 				/* also while nobody listens: an agent that died must not end

@@ -482,9 +482,36 @@ METHOD(mcipsec_group_t, take_up, void,
 	take_up_one(this, key);
 }
 
+/**
+ * An IKE_SA and its children go by command: nobody is to be told. Lock held.
+ */
+static void unpublish(private_mcipsec_group_t *this, ike_sa_t *ike_sa,
+					  mcipsec_ike_entry_t *entry)
+{
+	uint8_t key[MCIPSEC_KEY_CHILD];
+	mcipsec_child_entry_t *child;
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+
+	entry->published = FALSE;
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		mcipsec_child_key(child_sa->get_protocol(child_sa),
+						  child_sa->get_spi(child_sa, TRUE), key);
+		child = this->table->get_child(this->table, entry->group, key, FALSE);
+		if (child)
+		{
+			child->published = FALSE;
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
 METHOD(mcipsec_group_t, delete_ike, u_int,
 	private_mcipsec_group_t *this, const uint8_t key[MCIPSEC_KEY_IKE])
 {
+	mcipsec_ike_entry_t *entry;
 	ike_sa_t *ike_sa;
 
 	ike_sa = mcipsec_ike_checkout(this->table, key);
@@ -492,6 +519,13 @@ METHOD(mcipsec_group_t, delete_ike, u_int,
 	{
 		return 0;
 	}
+	this->table->lock->lock(this->table->lock);
+	entry = this->table->get_ike(this->table, key, FALSE);
+	if (entry)
+	{
+		unpublish(this, ike_sa, entry);
+	}
+	this->table->lock->unlock(this->table->lock);
 	charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager, ike_sa);
 	return 1;
 }
@@ -499,12 +533,8 @@ METHOD(mcipsec_group_t, delete_ike, u_int,
 METHOD(mcipsec_group_t, replace_ike, bool,
 	private_mcipsec_group_t *this, mcipsec_import_request_t *request)
 {
-	uint8_t child_key[MCIPSEC_KEY_CHILD];
-	mcipsec_child_entry_t *child;
 	mcipsec_group_entry_t *group;
 	mcipsec_ike_entry_t *entry;
-	enumerator_t *enumerator;
-	child_sa_t *child_sa;
 	ike_sa_t *ike_sa;
 	bool changed;
 
@@ -517,20 +547,7 @@ METHOD(mcipsec_group_t, replace_ike, bool,
 	if (ike_sa && entry && !changed)
 	{
 		this->gate->drop(this->gate, group, entry);
-		entry->published = FALSE;
-		enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
-		while (enumerator->enumerate(enumerator, &child_sa))
-		{
-			mcipsec_child_key(child_sa->get_protocol(child_sa),
-							  child_sa->get_spi(child_sa, TRUE), child_key);
-			child = this->table->get_child(this->table, entry->group,
-										   child_key, FALSE);
-			if (child)
-			{
-				child->published = FALSE;
-			}
-		}
-		enumerator->destroy(enumerator);
+		unpublish(this, ike_sa, entry);
 	}
 	this->table->lock->unlock(this->table->lock);
 	if (ike_sa && changed)
@@ -573,6 +590,13 @@ METHOD(mcipsec_group_t, delete_child, u_int,
 	ike_sa = mcipsec_ike_checkout(this->table, parent);
 	if (ike_sa)
 	{
+		this->table->lock->lock(this->table->lock);
+		entry = this->table->get_child(this->table, group, key, FALSE);
+		if (entry)
+		{	/* by command: nobody is to be told */
+			entry->published = FALSE;
+		}
+		this->table->lock->unlock(this->table->lock);
 		status = ike_sa->destroy_child_sa(ike_sa, key[sizeof(spi)], spi);
 		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
 	}

@@ -15,6 +15,7 @@
 #include "mcipsec_gate.h"
 #include "mcipsec_group.h"
 #include "mcipsec_import.h"
+#include "mcipsec_life.h"
 #include "mcipsec_log.h"
 #include "mcipsec_midsync.h"
 #include "mcipsec_resend.h"
@@ -54,6 +55,7 @@ struct private_mcipsec_plugin_t {
 	mcipsec_group_t *group;
 	mcipsec_vips_t *vips;
 	mcipsec_vici_t *vici;
+	mcipsec_life_t *life;
 
 	/**
 	 * charon's own flush() of the IKE_SA manager
@@ -123,6 +125,7 @@ static void stop(private_mcipsec_plugin_t *this)
 		charon->ike_sa_manager->flush = this->flush;
 		this->flush = NULL;
 	}
+	DESTROY_IF(this->life);
 	DESTROY_IF(this->vici);
 	if (this->log)
 	{
@@ -197,6 +200,7 @@ static bool start(private_mcipsec_plugin_t *this, vici_dispatcher_t *dispatcher)
 	this->vici = mcipsec_vici_create(dispatcher, this->table, this->event,
 									 this->announce, this->gate, this->group,
 									 this->import);
+	this->life = mcipsec_life_create(dispatcher, this->table);
 	return TRUE;
 }
 

@@ -139,8 +139,10 @@ struct mcipsec_held_t {
 	/** the packet, owned */
 	packet_t *packet;
 
-	/** sequence number of the record it waits for */
+	/** sequence number of the record it waits for; for what no acknowledgement
+	 *  can say it waits until the deadline in any case */
 	uint64_t need;
+	bool unfit;
 
 	/** when it leaves anyway */
 	timeval_t deadline;
@@ -185,6 +187,10 @@ struct mcipsec_ike_entry_t {
 
 	/** digest of what was last announced, 0 if nothing */
 	uint64_t digest;
+
+	/** no record holds it or one of its children: no acknowledgement of the
+	 *  standby means that it has them */
+	bool unfit;
 
 	/** key derivation input */
 	chunk_t nonce_i, nonce_r, secret;

@@ -21,7 +21,6 @@ namespace {
 constexpr Duration kMemberInterval = 500ms;
 constexpr Duration kMendInterval = 2s;      // routes that could not be written
 constexpr Duration kPlanRetry = 1s;         // fence plan that could not be written
-constexpr Duration kHeldAlarm = 10s;
 constexpr Duration kSettle = 3s;            // for charon to answer before MIMP speaks
 constexpr Duration kFarewell = 300ms;       // for the last MIMP packets of a stop
 
@@ -147,6 +146,8 @@ Expected<void> Engine::start()
     };
     charon_->on_down = [this](const std::string &) {
         acked_epoch_ = 0;
+        for (auto &[id, g] : groups_)
+            g.held.forget();
         each_sync([](SyncControl &s) { s.charon_down(); });
         config_watch_->charon_down();
         check_members();
@@ -162,7 +163,8 @@ Expected<void> Engine::start()
         if (!g)
             return;
         g->held_expired += e.count;
-        g->held_until = loop_.now() + kHeldAlarm;
+        g->held.expired(e.epoch, e.seq);
+        g->held.acked(acked_epoch_, acked_seq_);    // which may have crossed this word
         log_.write({.level = io::Level::Warning,
                     .event = std::string(io::event::kAlarm),
                     .text = fmt::format("tunnel-group {}: a packet left although record {} was not acknowledged in time", e.group, e.seq),
@@ -293,6 +295,8 @@ Expected<void> Engine::start_groups()
             return tl::unexpected(pacer.error());
         if (!sample)
             return tl::unexpected(sample.error());
+        if (auto done = start_liveness(g, tg.rekey); !done)
+            return done;
         g.pacer_timer = std::move(*pacer);
         g.sample_timer = std::move(*sample);
         if (g.peer.empty()) {
@@ -429,6 +433,9 @@ void Engine::send_ack()
     acked_epoch_ = charon_->version().epoch;
     acked_seq_ = seq;
     charon_->plugin().ack(acked_epoch_, seq, [](Expected<void>) {});
+    for (auto &[id, g] : groups_)
+        if (g.held.acked(acked_epoch_, seq))
+            protect(g);
 }
 
 // What charon holds, for show: asked while a record waits for the standby, once more
@@ -547,6 +554,7 @@ void Engine::apply_config(const Config &next)
         if (!g)
             continue;
         g->pacer.set_pace(rekey_pace(tg.rekey));
+        g->life.pacer.set_pace(rekey_pace(tg.rekey));
         if (g->sync)
             g->sync->reconfigure_group(tg);
         arm_sampling(*g);

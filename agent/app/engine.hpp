@@ -33,6 +33,7 @@
 #include "app/sync_control.hpp"
 #include "app/vrrp_control.hpp"
 #include "core/crypto.hpp"
+#include "core/group/held_output.hpp"
 #include "core/group/members.hpp"
 #include "core/group/rekey_pacer.hpp"
 #include "io/control_socket.hpp"
@@ -95,7 +96,7 @@ private:
         mcs::act::ProtectionInputs inputs;
         bool nominal = false;
         std::vector<std::string> reasons;
-        Time held_until{};                      // output commit ran out: notReady so long
+        group::HeldOutput held;                 // output commit ran out
         std::uint64_t held_expired = 0;
         group::RekeyPacer pacer{{}, 1};
         io::EventSource pacer_timer, sample_timer;
@@ -104,6 +105,12 @@ private:
             std::optional<std::uint64_t> seq;
         };
         std::vector<Evidence> evidence;
+        struct {                                // liveness checks of the last merge
+            group::RekeyPacer pacer{{}, 1};     // of IKE_SAs
+            io::EventSource timer;
+            std::map<Bytes, std::uint32_t> asked;   // message id of the request
+            std::uint64_t answered = 0;
+        } life;
         SwitchoverView switchover;
         std::uint64_t prepare_waits = 0;        // hand-over that waits for imports
         bool refill_done = false;               // charon has named what it holds
@@ -169,6 +176,13 @@ private:
     void check_crypto_errors(Time now);
     void check_rp_filter(Time now);
     Expected<void> wire_sync(SyncControl &s);
+
+    // engine_liveness.cpp
+    Expected<void> start_liveness(Group &g, const RekeyConfig &pace);
+    void ask_for_life(GroupId id, const Bytes &ike);
+    void liveness_due(Group &g);
+    void liveness_seen(GroupId id, const Bytes &ike, std::optional<std::uint32_t> mid);
+    void liveness_over(Group &g, const Bytes &ike);
 
     // engine_api.cpp
     PeerGroupView group_row(const Group &g, const PeerConfig &pc, const mimp::GroupView *v) const;

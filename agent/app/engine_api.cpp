@@ -289,6 +289,10 @@ std::vector<TunnelGroupView> Engine::tunnel_groups()
         v.counters = {{"rekeys_total", r.total}, {"rekeys_done", r.done}, {"rekeys_in_flight", r.in_flight},
                       {"rekeys_pending", r.pending}, {"rekeys_failed", r.failed}, {"held_expired", g.held_expired},
                       {"receive_only", g.sync ? g.sync->receive_only(id) : 0}};
+        const auto life = g.life.pacer.progress();
+        v.counters["liveness_total"] = life.total;
+        v.counters["liveness_answered"] = g.life.answered;
+        v.counters["liveness_pending"] = life.in_flight + life.pending;
         out.push_back(std::move(v));
     }
     return out;
@@ -424,7 +428,7 @@ std::vector<MetricView> Engine::stats()
             add("mcipsec_gate_packets_total", "counter", "packets by what the gate did with them",
                 {{"tunnel_group", std::to_string(g.id)}, {"what", name}}, static_cast<double>(value));
         for (const auto &[name, value] : g.counters)
-            add("mcipsec_" + name, "gauge", "rekeys of the last takeover, and held packets that timed out", label, static_cast<double>(value));
+            add("mcipsec_" + name, "gauge", "rekeys of the last takeover, liveness checks of the last merge, held packets that timed out", label, static_cast<double>(value));
     }
     for (const auto &[name, t] : config_.tunnel) {
         const auto *g = find(t.tunnel_group);

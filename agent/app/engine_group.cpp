@@ -21,7 +21,6 @@ constexpr Duration kFilterInterval = 5s;    // between two looks at rp_filter
 constexpr Duration kErrorInterval = 30s;    // between two looks at the kernel's error counters: a stranger's packets must not fill the log
 constexpr Duration kRefill = 30s;       // of a charon that came back, before the group counts as up anyway
 constexpr Duration kPlanDelay = 200ms;  // one fence plan for many reverse routes
-constexpr Duration kHeldAlarm = 10s;    // notReady after an output commit that ran out
 
 std::string state_reason(const mimp::SetState &s)
 {
@@ -116,8 +115,12 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
         start_rekeys(g, urgent);
     else if (acting)
         release_rekeys(g);
-    if (!acting)
+    if (!acting) {
         g.pacer.cancel();
+        g.life.pacer.cancel();
+        g.life.asked.clear();
+        g.held.forget();
+    }
     if (old != state)
         log_.write({.level = io::Level::Notice,
                     .event = std::string(io::event::kMastership),
@@ -345,7 +348,9 @@ void Engine::protect(Group &g)
             reasons.push_back(fmt::format("{} entries await-conf", g.inputs.await_conf + g.inputs.peer_await_conf));
         if (g.inputs.failed + g.inputs.peer_failed)
             reasons.push_back(fmt::format("{} entries failed", g.inputs.failed + g.inputs.peer_failed));
-        if (loop_.now() < g.held_until)
+        if (g.inputs.lost + g.inputs.peer_lost)
+            reasons.push_back(fmt::format("{} entries locally deleted", g.inputs.lost + g.inputs.peer_lost));
+        if (g.inputs.in_sync && g.held.open())
             reasons.emplace_back("held output timed out");
     }
     const bool nominal = reasons.empty();
@@ -417,7 +422,7 @@ void Engine::try_prepared(Group &g)
         return;
     const auto *tag = g.sync->tag_of(g.id);
     const auto status = tag ? g.sync->session().group_status(*tag) : std::nullopt;
-    if (!status || status->local.installing || status->local.await_conf || status->local.failed)
+    if (!status || status->local.installing || status->local.await_conf || status->local.failed || status->local.local_deleted)
         return;
     p->mimp->event(mimp::HandoverPrepared{g.id, std::exchange(g.prepare_waits, 0)});
 }
@@ -616,6 +621,8 @@ Expected<void> Engine::wire_sync(SyncControl &s)
             (void)g->pacer_timer.arm(g->pacer.deadline());
         }
     };
+    s.callbacks.merged = [this](GroupId id, const Bytes &key) { ask_for_life(id, key); };
+    s.callbacks.ike_changed = [this](GroupId id, const Bytes &key, std::optional<std::uint32_t> mid) { liveness_seen(id, key, mid); };
     s.callbacks.child_changed = [this](GroupId id, const Bytes &key, bool upsert) {
         auto *g = find(id);
         if (!g || upsert)

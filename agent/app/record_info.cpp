@@ -21,6 +21,17 @@ std::string info_text(const io::Info &info)
     return out;
 }
 
+std::optional<std::uint32_t> mid_out(const io::Info &info)
+{
+    for (const auto &[name, value] : info) {
+        std::uint32_t mid = 0;
+        const auto *end = value.data() + value.size();
+        if (const auto r = std::from_chars(value.data(), end, mid); name == "mid-out" && r.ec == std::errc{} && r.ptr == end)
+            return mid;
+    }
+    return std::nullopt;
+}
+
 std::map<std::string, std::string> info_fields(std::string_view text)
 {
     std::map<std::string, std::string> out;

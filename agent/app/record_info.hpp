@@ -26,6 +26,9 @@ std::vector<std::string> info_list(const std::string &text);
 // time, which stays right while the record travels and waits.
 void fix_established(io::Info &info, std::int64_t now);
 
+// Next message id of our own, of an IKE_SA.
+std::optional<std::uint32_t> mid_out(const io::Info &info);
+
 // The inbound and the outbound SA of a CHILD_SA as the kernel module names
 // them, sequence numbers zero. Error: a field is missing or malformed.
 struct ChildSas {

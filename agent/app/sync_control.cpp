@@ -303,6 +303,10 @@ void SyncControl::run(mcs::Action &&action)
             },
             [&](mcs::act::Import &a) { run_import(a); },
             [&](mcs::act::Delete &a) { run_delete(a); },
+            [&](mcs::act::Merged &a) {
+                if (auto *g = group_of(a.tag); g && callbacks.merged)
+                    callbacks.merged(g->id, plain(a.ike));
+            },
             [&](mcs::act::FinalSeqWanted &a) {
                 if (auto *g = group_of(a.tag))
                     send_final(*g);
@@ -543,6 +547,7 @@ void SyncControl::record(io::PluginRecord &&r)
     const bool child = r.kind == io::EntryKind::Child;
     const bool upsert = r.op == io::RecordOp::Upsert;
     const Bytes raw = r.key;
+    const auto mid = upsert ? mid_out(r.info) : std::nullopt;
     if (upsert) {
         mcs::ev::LocalUpsert e;
         e.tag = g->tag;
@@ -556,11 +561,12 @@ void SyncControl::record(io::PluginRecord &&r)
         fix_established(r.info, std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count());
         e.info = info_text(r.info);
         e.data = std::move(r.data);
+        e.unfit = std::move(r.unfit);
         e.epoch = r.epoch;
         e.seq = r.seq;
         step(std::move(e));
     } else {
-        step(mcs::ev::LocalDelete{g->tag, *key, mcs::ev::DeleteScope::Global, r.epoch, r.seq});
+        step(mcs::ev::LocalDelete{g->tag, *key, r.local ? mcs::ev::DeleteScope::Local : mcs::ev::DeleteScope::Global, r.epoch, r.seq});
     }
     if (child && !upsert)
         release_sequence(*g, *key);
@@ -568,6 +574,8 @@ void SyncControl::record(io::PluginRecord &&r)
         name_sas(*g, *key);
     if (child)
         seed_late(*g);
+    if (!child && callbacks.ike_changed && (mid || !upsert))
+        callbacks.ike_changed(r.group, raw, mid);
     if (child && callbacks.child_changed)
         callbacks.child_changed(r.group, raw, upsert);
     if (child)

@@ -115,6 +115,7 @@ Expected<PluginRecord> parse_record(Message &&m)
     r.lineage = lineage.value_or(0);
     r.op = op == "upsert" ? RecordOp::Upsert : RecordOp::Delete;
     r.kind = kind == "ike" ? EntryKind::Ike : EntryKind::Child;
+    r.local = m.flag("local");
     r.snapshot = m.flag("snapshot");
     r.name = m.str("name");
     auto key = from_hex(m.str("key"));
@@ -130,7 +131,8 @@ Expected<PluginRecord> parse_record(Message &&m)
         r.info = flatten(*info);
     if (r.op == RecordOp::Upsert && !m.secret("data"))
         return protocol_error(where, "data");
-    r.data = m.take_secret("data");     // empty: no record can hold it
+    r.data = m.take_secret("data");
+    r.unfit = m.str("unfit");
     return r;
 }
 
@@ -240,6 +242,17 @@ PluginClient::Done<Message> count(std::string where, PluginClient::Done<std::uin
             return *v;
         return protocol_error(where, "count");
     });
+}
+
+std::optional<RekeyResult> rekey_result(const Message &m)
+{
+    static constexpr std::pair<std::string_view, RekeyResult> kResults[] = {
+        {"queued", RekeyResult::Queued}, {"busy", RekeyResult::Busy}, {"missing", RekeyResult::Missing}, {"passive", RekeyResult::Passive}};
+    const auto result = m.get("result");
+    for (const auto &[name, value] : kResults)
+        if (result == name)
+            return value;
+    return std::nullopt;
 }
 
 }  // namespace
@@ -352,13 +365,23 @@ void PluginClient::rekey(GroupId group, const Bytes &child_key, Done<RekeyResult
     m.add_u64("group", group);
     m.add("key", to_hex(child_key));
     command("mcipsec-rekey", std::move(m), typed<RekeyResult>(std::move(done), [](const Message &r) -> Expected<RekeyResult> {
-        static constexpr std::pair<std::string_view, RekeyResult> kResults[] = {
-            {"queued", RekeyResult::Queued}, {"busy", RekeyResult::Busy}, {"missing", RekeyResult::Missing}, {"passive", RekeyResult::Passive}};
-        const auto result = r.get("result");
-        for (const auto &[name, value] : kResults)
-            if (result == name)
-                return value;
+        if (const auto result = rekey_result(r))
+            return *result;
         return protocol_error("mcipsec-rekey", "result");
+    }));
+}
+
+void PluginClient::liveness(GroupId group, const Bytes &ike_key, Done<PluginLiveness> done)
+{
+    Message m;
+    m.add_u64("group", group);
+    m.add("key", to_hex(ike_key));
+    command("mcipsec-liveness", std::move(m), typed<PluginLiveness>(std::move(done), [](const Message &r) -> Expected<PluginLiveness> {
+        const auto result = rekey_result(r);
+        const auto mid = r.u64("mid");
+        if (!result || (*result == RekeyResult::Queued && (!mid || *mid > UINT32_MAX)))
+            return protocol_error("mcipsec-liveness", "result or mid");
+        return PluginLiveness{*result, static_cast<std::uint32_t>(mid.value_or(0))};
     }));
 }
 

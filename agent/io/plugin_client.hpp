@@ -29,6 +29,7 @@ struct PluginRecord {
     std::uint64_t epoch = 0;    // random per start of charon
     std::uint64_t seq = 0;      // monotonic in the epoch
     RecordOp op = RecordOp::Upsert;
+    bool local = false;         // delete: this passive chassis lost it, it did not end
     bool snapshot = false;      // streamed by snapshot(); a live record may overtake it
     EntryKind kind = EntryKind::Ike;
     GroupId group = 0;
@@ -38,7 +39,8 @@ struct PluginRecord {
     std::uint64_t version = 0;
     std::string name;           // swanctl connection or child
     Info info;                  // for show and log; never keys
-    SecretBytes data;
+    SecretBytes data;           // empty: no record can hold it
+    std::string unfit;          // why
 };
 
 struct PluginVersion {
@@ -73,6 +75,11 @@ struct PluginSnapshot {
     std::uint64_t count = 0, epoch = 0, seq = 0;
 };
 enum class RekeyResult { Queued, Busy, Missing, Passive };
+
+struct PluginLiveness {
+    RekeyResult result = RekeyResult::Missing;
+    std::uint32_t mid = 0;                  // of the request, if queued
+};
 
 struct PluginLog {
     GroupId group = 0;
@@ -118,6 +125,8 @@ public:
     // Records come through on_record, all of them before done.
     void snapshot(GroupId group, Done<PluginSnapshot> done);
     void rekey(GroupId group, const Bytes &child_key, Done<RekeyResult> done);
+    // Asks the peer of an IKE_SA for life; its record shows a higher mid-out when that answers.
+    void liveness(GroupId group, const Bytes &ike_key, Done<PluginLiveness> done);
     void status(Done<vici::Message> done);
     // What charon has loaded under a connection's name (mcipsec-conn).
     void connection(const std::string &name, Done<vici::Message> done);

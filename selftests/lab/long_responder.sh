@@ -11,8 +11,6 @@
 
 . "$(dirname "$0")/scene.sh"
 
-# begun NODE SINCE: the IKE exchanges that NODE began, on the public side
-begun() { capture requests 10.10.20.1 "$OBS_DIR/public.pcap" --mac "$(gateway_mac "$1")" --from "$2" | jq -c -S .; }
 # none_begun SINCE: by neither of them, and none where the gateways and P-1 meet
 none_begun()
 {

@@ -4,7 +4,8 @@
 # long_sync.sh - `show redundancy multi-chassis sync detail` in the lab: what moves its
 # fields, one after the other, and the protection status that follows. Packets held by
 # output commit while MCS is filtered, and sent at the limit while it is slow; entries that
-# wait for a connection; the synchronisation shut down.
+# wait for a connection, that one chassis lost, that no record can hold; the
+# synchronisation shut down.
 # Control: each field is back at the end of its part.
 
 . "$(dirname "$0")/scene.sh"
@@ -56,9 +57,25 @@ acks_late()
 mcs_free() { lab SeGW-1 nft delete table inet apart; }
 ce_rekeys() { lab CE-1 timeout 60 swanctl --rekey --"$1" tunnel-1 >/dev/null; }
 admin() { lab "$1" mcipsec admin redundancy peer "$(peer_address "$1")" "${@:2}"; }
+terminate() { lab "$1" timeout 30 swanctl --terminate --ike tunnel-1 --force --timeout 5 >/dev/null; }
+# The IKE_SA that the customer has rekeyed to, at the end of the part before.
+scene_ike_after() { [ -n "$ike" ] && [ "$(ce_ike_spis)" = "$ike" ]; }
+# ce_wide: the customer asks for a CHILD_SA with more selectors a side than a record holds.
+ce_wide()
+{
+	local node ts
+	ts=$(seq -f '192.168.9.%g/32' -s ', ' 1 2 129)
+	for node in CE-1 SeGW-1 SeGW-2; do
+		sed -i "s|children {|&\nwide {\n$([ $node = CE-1 ] && echo local || echo remote)_ts = $ts\nesp_proposals = aes128gcm16-x25519\n}|" \
+			"$LAB_DIR/$node/etc/swanctl/conf.d/tunnel-1.conf" || return 1
+		lab $node swanctl --load-conns >/dev/null || return 1
+	done
+	expired=$(detail SeGW-1 held_expired)
+	lab CE-1 timeout 60 swanctl --initiate --child wide >/dev/null
+}
 swanctl_load() { lab SeGW-2 swanctl --load-all --noprompt >/dev/null; }
 
-plan $((SCENE_POINTS + 40))
+plan $((SCENE_POINTS + 55))
 scene_up
 
 check_wait "the entries of one tunnel on both" 20 eval 'is SeGW-1 num_entries 2 && is SeGW-2 num_entries 2'
@@ -91,7 +108,8 @@ check_wait "protection status nominal on both" 90 nominal
 check "SeGW-2's words take 0.4 s, SeGW-1 waits for 0.1 s" acks_late
 check "the CE rekeys its CHILD_SA" ce_rekeys child
 check_wait "SeGW-1's answer left at the limit: it is counted" 20 above SeGW-1 held_expired 0
-check_wait "a reason: held output timed out" 20 reasons SeGW-1 "held output timed out"
+check_wait "a reason: held output timed out" 20 said "protection status notReady: .*held output timed out"
+check_wait "it goes when SeGW-2 has the records, be it slow" 60 nominal
 check "they are quick again" lab SeGW-2 tc qdisc del dev int-SeGW2-SeGW1 root
 check_wait "protection status nominal on both" 90 nominal
 
@@ -104,6 +122,24 @@ check_wait "SeGW-1 is notReady, and says why" 30 reasons SeGW-1 'entries await-c
 cp /tmp/tunnel-1.conf "$SWANCTL"
 check "the connection is loaded" swanctl_load
 check_wait "they are installed" 30 eval 'is SeGW-2 await_conf 0 && is SeGW-2 installed 2'
+check_wait "protection status nominal on both" 60 nominal
+
+# ---- lost on one chassis, and what cannot be taken over ------------------------
+ike=$(ce_ike_spis)
+check "SeGW-2's charon is told to end the tunnel, which is not its own to end" terminate SeGW-2
+check_wait "Lcl Deleted Entries: its two entries, on SeGW-2" 20 is SeGW-2 lcl_deleted_entries 2
+check_wait "SeGW-1 knows" 10 said "protection status notReady: .*2 entries locally deleted"
+check_wait "SeGW-2 is given them again" 60 eval 'is SeGW-2 lcl_deleted_entries 0 && is SeGW-2 installed 2'
+check_wait "protection status nominal on both" 60 nominal
+check "the customer has not noticed: CE-1's ping goes on, its IKE_SA is the same" eval 'ping_ce && scene_ike_after'
+
+check "a tunnel comes that no record can hold: 65 selectors" ce_wide
+check_wait "Alarm Entries on SeGW-1, Rem Alarm Entries on SeGW-2" 30 eval 'is SeGW-1 alarm_entries 1 && is SeGW-2 rem_alarm_entries 1'
+check "one alarm names it" eval '[ "$(detail SeGW-1 alarms | grep -c "entry-unfit: child .* wide does not fit a record")" = 1 ]'
+check_wait "SeGW-1 is notReady, and says why" 30 reasons SeGW-1 '1 entries failed'
+check "its packet waited for the limit: it is counted" eval 'above SeGW-1 held_expired "$expired"'
+check "it ends" lab CE-1 timeout 60 swanctl --terminate --child wide
+check_wait "the alarm goes" 30 eval 'is SeGW-1 alarm_entries 0 && ! detail SeGW-1 alarms | grep -q unfit'
 check_wait "protection status nominal on both" 60 nominal
 
 # ---- shutdowns --------------------------------------------------------------------

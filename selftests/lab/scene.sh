@@ -34,6 +34,9 @@ scene_up()
 
 gateway_mac() { cat "$LAB_DIR/$1/mac"; }
 
+# begun NODE SINCE: the IKE exchanges that NODE began, on the public side
+begun() { capture requests 10.10.20.1 "$OBS_DIR/public.pcap" --mac "$(gateway_mac "$1")" --from "$2" | jq -c -S .; }
+
 # scene_same_ike: the CE has authenticated once.
 scene_same_ike() { [ -n "$scene_ike" ] && [ "$(ce_ike_spis)" = "$scene_ike" ]; }
 

@@ -9,14 +9,27 @@
 #      which wins the election; the CE rekeys meanwhile.
 #   2. SeGW-1 is cut off alive: the traffic moves to SeGW-2, which rekeys; SeGW-1
 #      wins the election all the same (priority) and takes over what SeGW-2 knows.
+#      Then, and only then, the master asks the customer for life, once.
 
 . "$(dirname "$0")/scene.sh"
 . "$(dirname "$0")/dual-master.sh"
 
-plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 20))
+# asked_for_life SINCE: SeGW-1 has begun, besides rekeys and the delete that ends each,
+# one INFORMATIONAL.
+asked_for_life()
+{
+	local got
+	got=$(begun SeGW-1 "$1")
+	jq -e '(.INFORMATIONAL // 0) == (.CREATE_CHILD_SA // 0) + 1' <<<"$got" >/dev/null || { diag "SeGW-1 began $got"; return 1; }
+}
+
+plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 25))
 scene_up
 
+t=$EPOCHREALTIME
 dual_master_stays 1
+check_is "nothing was merged: SeGW-1 has asked nobody for life" 0 pacer SeGW-1 liveness_total
+check_is "nor begun any exchange" '{}' begun SeGW-1 "$t"
 check "force-switchover to SeGW-2" \
 	lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
 check_wait "SeGW-2 serves what was rekeyed at SeGW-1" 20 ping_ce
@@ -32,8 +45,12 @@ check_wait "CE-1's ping goes on over SeGW-2" 20 ping_ce
 check_wait "SeGW-2 sees the traffic and rekeys" 40 children_differ "$spis"
 spis=$(ce_child_spis)
 check_wait "(the rekey is through)" 20 eval '[ "$(pacer SeGW-2 rekeys_pending)" = 0 ] && [ "$(pacer SeGW-2 rekeys_in_flight)" = 0 ]'
+t=$EPOCHREALTIME
 node_mend SeGW-1
 check_wait "SeGW-1 is master again, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby
+check_wait "the merged tunnel's customer is asked for life, and answers" 90 eval '[ "$(pacer SeGW-1 liveness_answered)" = 1 ] && [ "$(pacer SeGW-1 liveness_pending)" = 0 ]'
+check_wait "the wire has it: one request more than rekeys need" 60 asked_for_life "$t"
+check_is "SeGW-2 has begun nothing" '{}' begun SeGW-2 "$t"
 check_wait "protection status nominal on both" 60 nominal
 check_wait "CE-1's ping goes on over SeGW-1" 30 ping_ce
 spis=$(ce_child_spis)

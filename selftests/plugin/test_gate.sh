@@ -4,8 +4,8 @@
 # test_gate.sh - the plugin loads into the charon it was built for, and refuses
 # any other with a message that says why; charon itself goes on. Nothing leaves
 # before the agent spoke, nothing from a passive group, and with output commit
-# nothing before the standby has it; wrong commands change nothing; a stopping
-# charon leaves without a DELETE.
+# nothing before the standby has it, nor before the limit what no record can hold;
+# wrong commands change nothing; a stopping charon leaves without a DELETE.
 
 . "$(dirname "$0")/common.sh"
 
@@ -34,4 +34,5 @@ cp /tmp/plugin.so "$plugin"
 [ "$tap_failed" -eq 0 ] || plugin_status=1
 
 plugin_part gate gate.py
+plugin_part unfit unfit.py
 plugin_end

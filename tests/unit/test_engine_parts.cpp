@@ -79,6 +79,14 @@ void an_age_becomes_a_time(void **)
     assert_true(odd == before);
 }
 
+void the_next_message_id_is_read(void **)
+{
+    assert_true(mid_out({{"mid-in", "4"}, {"mid-out", "7"}}) == 7u);
+    for (const char *odd : {"", "x", "7x", "-1", "4294967296"})
+        assert_false(mid_out({{"mid-out", odd}}).has_value());
+    assert_false(mid_out({{"mid-in", "4"}}).has_value());
+}
+
 void info_survives_text(void **)
 {
     const io::Info info{{"spi-in", "c0ffee01"}, {"spi-out", "c0ffee02"}, {"local", "10.10.20.1"}, {"remote", "10.10.10.1"}, {"mark-out", "42/4294967295"}, {"odd", "a\nb=c"}};
@@ -119,7 +127,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(route_protocol_is_the_state), cmocka_unit_test(keepalived_instances_are_read),
-        cmocka_unit_test(an_age_becomes_a_time), cmocka_unit_test(info_survives_text), cmocka_unit_test(malformed_info_is_refused),
+        cmocka_unit_test(an_age_becomes_a_time), cmocka_unit_test(the_next_message_id_is_read), cmocka_unit_test(info_survives_text), cmocka_unit_test(malformed_info_is_refused),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

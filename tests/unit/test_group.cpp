@@ -2,6 +2,7 @@
 // Members, VRRP priority events and rekey pacing.
 #include <algorithm>
 
+#include "core/group/held_output.hpp"
 #include "core/group/members.hpp"
 #include "core/group/rekey_pacer.hpp"
 #include "core/group/vrrp_policy.hpp"
@@ -223,6 +224,33 @@ void held_ones_wait_for_their_release(void **)
     assert_true(p.held().empty() && !p.progress().running());
 }
 
+// Packets left without their records: notReady until the standby has these, no longer.
+void output_without_its_record_counts_until_it_is_there(void **)
+{
+    HeldOutput h;
+    assert_false(h.open());
+    assert_false(h.acked(7, 100));      // nothing was missing
+    h.expired(7, 101);
+    h.expired(7, 105);
+    h.expired(7, 103);
+    assert_true(h.open());
+    assert_false(h.acked(7, 104));
+    assert_false(h.acked(6, 200));      // of a charon before
+    assert_true(h.open());
+    assert_true(h.acked(7, 105));
+    assert_false(h.open());
+    assert_false(h.acked(7, 106));      // told once
+    h.expired(7, 105);                  // the acknowledgement crossed the word of it
+    assert_true(h.acked(7, 106));
+    h.expired(8, 2);                    // charon began anew, and counts from the start
+    assert_false(h.acked(7, 106));
+    assert_false(h.acked(8, 1));
+    assert_true(h.acked(8, 2));
+    h.expired(8, 9);
+    h.forget();
+    assert_false(h.open());
+}
+
 }  // namespace
 
 int main()
@@ -232,7 +260,7 @@ int main()
         cmocka_unit_test(event_is_set_until_the_group_forwards), cmocka_unit_test(lowest_event_wins),
         cmocka_unit_test(holds_delay_both_ways), cmocka_unit_test(what_comes_late_is_rekeyed_too), cmocka_unit_test(pace_and_in_flight_are_kept),
         cmocka_unit_test(busy_is_retried_for_as_long_as_it_lasts), cmocka_unit_test(silence_is_given_up), cmocka_unit_test(silence_is_tried_again),
-        cmocka_unit_test(held_ones_wait_for_their_release),
+        cmocka_unit_test(held_ones_wait_for_their_release), cmocka_unit_test(output_without_its_record_counts_until_it_is_there),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -304,6 +304,10 @@ void plugin_commands_are_spelled_as_documented(void **)
             b.charon.reply({{"success", "yes"}, {"state", "passive"}, {"ike", "3"}, {"child", "4"}});
         else if (p.name == "mcipsec-rekey")
             b.charon.reply({{"success", "yes"}, {"result", "busy"}});
+        else if (p.name == "mcipsec-liveness" && p.message.get("group") == "1" && p.message.get("key") == "02020202020202020202020202020202")
+            b.charon.reply({{"success", "yes"}, {"result", "queued"}, {"mid", "7"}});
+        else if (p.name == "mcipsec-liveness")
+            b.charon.reply({{"success", "yes"}, {"result", "queued"}});
         else if (p.name == "mcipsec-purge")
             b.charon.reply({{"success", "yes"}, {"count", "9"}});
         else if (p.name == "mcipsec-ack")
@@ -331,6 +335,14 @@ void plugin_commands_are_spelled_as_documented(void **)
         assert_true(take(r) == RekeyResult::Busy);
         ++done;
     });
+    plugin.liveness(1, Bytes(16, 2), [&](Expected<PluginLiveness> r) {
+        assert_true(take(r).result == RekeyResult::Queued && r->mid == 7);
+        ++done;
+    });
+    plugin.liveness(1, Bytes(16, 3), [&](Expected<PluginLiveness> r) {
+        assert_int_equal(r.error().code, -EPROTO);      // mid is missing
+        ++done;
+    });
     plugin.purge(1, [&](Expected<std::uint64_t> n) {
         assert_int_equal(take(n), 9);
         ++done;
@@ -344,12 +356,12 @@ void plugin_commands_are_spelled_as_documented(void **)
         assert_int_equal(r.error().code, -EPROTO);      // count is missing
         ++done;
     });
-    assert_true(b.until([&] { return done == 6; }));
+    assert_true(b.until([&] { return done == 8; }));
     const Message &group = b.charon.got[1].message;
     assert_true(group.get("group") == "1" && group.get("state") == "passive" && group.get("commit") == "yes");
     assert_true(group.get("commit-limit-ms") == "200" && group.get("more") == "no" && group.get("pool-share") == "all");
     assert_true(*group.list("addresses") == List{"10.10.20.1"} && *group.list("connections") == List{"tunnel-1"});
-    assert_true(b.charon.got[4].message.get("epoch") == "0000000000000001");
+    assert_true(b.charon.got[6].message.get("epoch") == "0000000000000001");
 }
 
 void records_and_other_events_reach_their_callbacks(void **)

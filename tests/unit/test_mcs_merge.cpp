@@ -24,6 +24,25 @@ void what_only_the_old_master_knew_is_not_lost(void **)
     p.assert_same(p.b);
     assert_true(p.b.session.status().counters.merged >= 2);
     assert_null(p.a.session.entry(kTag, child(1)));
+    assert_int_equal(std::count(p.b.merged.begin(), p.b.merged.end(), ike(2)), 1);
+    assert_true(p.a.merged.empty());
+}
+
+void where_nothing_was_merged_nobody_is_asked_for_life(void **)
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.run();
+    p.cut();
+    p.role(p.a, true, false, 2);
+    p.role(p.b, true, false, 3);
+    p.upsert(p.a, ike(1));              // all traffic was A's
+    p.role(p.a, true, false, 4);
+    p.role(p.b, false, true, 4);
+    p.connect();
+    p.run();
+    p.assert_same(p.a);
+    assert_true(p.a.merged.empty() && p.b.merged.empty());
 }
 
 // Both were acting apart from each other and wrote; A becomes master. ours, theirs: how
@@ -61,6 +80,9 @@ void two_lives(Duration ours, Duration theirs, bool b_wins, bool again)
     assert_int_equal(p.a.frozen[0].handover, 0);
     assert_int_equal(p.a.frozen[0].sas.size(), 1);
     assert_true((p.a.session.status().counters.merged > 0) == b_wins);
+    // Whoever wins: the master, and nobody else, asks the customer for life, once.
+    assert_true(p.a.merged == std::vector{ike(1)});
+    assert_true(p.b.merged.empty());
 }
 
 void of_two_lives_the_one_with_the_traffic_wins(void **)
@@ -257,6 +279,7 @@ int main()
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_only_the_old_master_knew_is_not_lost),
+        cmocka_unit_test(where_nothing_was_merged_nobody_is_asked_for_life),
         cmocka_unit_test(of_two_lives_the_one_with_the_traffic_wins),
         cmocka_unit_test(a_higher_generation_does_not_win_over_what_its_writer_never_heard),
         cmocka_unit_test(what_the_losing_charon_says_before_it_is_told_does_not_count),

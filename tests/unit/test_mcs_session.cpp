@@ -566,21 +566,41 @@ void too_many_tombstones_cost_a_snapshot_and_lose_nothing(void **)
     p.assert_same(p.a);
 }
 
-void a_local_delete_stays_local(void **)
+void a_local_delete_stays_local_and_is_mended(void **)
 {
     Pair p;
     p.tunnel(p.a, 1);
     p.run();
-    p.step(p.b, ev::LocalDelete{kTag, child(1), ev::DeleteScope::Local, 0, 0});
+    const auto lose = [&p](const Key &key) {
+        p.b.charon.sas.erase(key);
+        p.step(p.b, ev::LocalDelete{kTag, key, ev::DeleteScope::Local, p.b.plugin_epoch, ++p.b.plugin_seq});
+    };
+    lose(child(1));
     p.run();
     assert_int_equal(p.b.session.status().local.local_deleted, 1);
     assert_int_equal(p.a.session.status().remote.local_deleted, 1);
     assert_int_equal(p.a.entries(), 2);
-    p.advance(61s);
-    assert_int_equal(p.b.session.status().local.local_deleted, 1);  // an audit does not bring it back
+    assert_int_equal(p.b.protection->lost, 1);
+    assert_int_equal(p.a.protection->peer_lost, 1);
+    assert_true(p.b.logged("entry-lost"));
+    p.advance(7s);
+    assert_int_equal(p.b.session.status().local.local_deleted, 1);  // not in a loop with who deletes it
+    p.advance(2s);
+    assert_int_equal(p.b.session.status().local.local_deleted, 0);
+    p.assert_same(p.a);
+    // A change brings it back at once; an IKE_SA comes with its CHILD_SA.
+    lose(child(1));
     p.upsert(p.a, child(1), ike(1));
     p.run();
-    assert_int_equal(p.b.session.status().local.local_deleted, 0);
+    p.assert_same(p.a);
+    lose(child(1));
+    lose(ike(1));
+    p.run();
+    assert_int_equal(p.b.session.status().local.local_deleted, 2);
+    assert_int_equal(p.a.session.status().local.local_deleted + p.a.session.status().local.alarmed, 0);
+    p.advance(10s);
+    assert_int_equal(p.b.protection->lost + p.a.protection->peer_lost, 0);
+    p.assert_same(p.a);
 }
 
 void differing_configuration_is_named(void **)
@@ -685,7 +705,7 @@ void a_record_out_of_bounds_is_alarmed_not_lost_silently(void **)
     p.step(p.a, std::move(u));
     assert_int_equal(p.a.session.status().counters.local_rejected, 1);
     assert_int_equal(p.a.session.status().local.alarmed, 1);
-    assert_true(p.a.logged("record-bad"));
+    assert_true(p.a.logged("entry-unfit"));
     // However often it is said it is one; it ends when it fits, or ends.
     p.step(p.a, p.record(p.a, ike(1), {1, 2, std::nullopt, {}}));
     assert_int_equal(p.a.session.status().local.alarmed, 1);
@@ -695,6 +715,34 @@ void a_record_out_of_bounds_is_alarmed_not_lost_silently(void **)
     assert_int_equal(p.a.session.status().local.alarmed, 1);
     assert_non_null(p.a.session.entry(kTag, ike(1)));   // the state that the standby has
     p.remove(p.a, ike(1));
+    assert_int_equal(p.a.session.status().local.alarmed, 0);
+}
+
+// An IKE_SA that no record holds: it and its CHILD_SAs count as failed on both chassis,
+// nothing of them reaches the standby, the others are synchronized as ever.
+void what_no_record_holds_is_alarmed_with_its_children(void **)
+{
+    Pair p;
+    p.step(p.a, p.record(p.a, ike(1), {1, 1, std::nullopt, {}}));
+    p.a.charon.sas[child(1)] = {1, 1, ike(1), Bytes(10)};
+    p.step(p.a, p.record(p.a, child(1), p.a.charon.sas[child(1)]));
+    p.tunnel(p.a, 2);
+    p.run();
+    assert_int_equal(p.a.session.status().local.alarmed, 2);
+    assert_int_equal(p.b.session.status().remote.alarmed, 2);
+    assert_int_equal(p.b.session.status().local.entries, 2);
+    assert_int_equal(p.b.session.status().local.await_conf, 0);
+    assert_int_equal(p.a.protection->failed, 2);
+    assert_int_equal(p.a.protection->pending, 0);
+    // A record holds the IKE_SA again: charon is asked for the CHILD_SA again, too.
+    p.upsert(p.a, ike(1));
+    p.run();
+    assert_int_equal(p.a.session.status().local.alarmed, 0);
+    assert_int_equal(p.b.session.status().local.entries, 4);
+    // The standby of tomorrow does not answer for what the master of today cannot have.
+    p.step(p.a, p.record(p.a, ike(3), {1, 1, std::nullopt, {}}));
+    assert_int_equal(p.a.session.status().local.alarmed, 1);
+    p.role(p.a, false, true, 2);
     assert_int_equal(p.a.session.status().local.alarmed, 0);
 }
 
@@ -729,12 +777,13 @@ int main()
         cmocka_unit_test(a_takeover_continues_versions),
         cmocka_unit_test(tombstones_go_when_acknowledged_and_their_generation_has_passed),
         cmocka_unit_test(too_many_tombstones_cost_a_snapshot_and_lose_nothing),
-        cmocka_unit_test(a_local_delete_stays_local),
+        cmocka_unit_test(a_local_delete_stays_local_and_is_mended),
         cmocka_unit_test(differing_configuration_is_named),
         cmocka_unit_test(admin_down_shows_on_both_sides),
         cmocka_unit_test(a_master_again_asks_its_charon_what_it_missed),
         cmocka_unit_test(two_groups_are_independent),
         cmocka_unit_test(a_record_out_of_bounds_is_alarmed_not_lost_silently),
+        cmocka_unit_test(what_no_record_holds_is_alarmed_with_its_children),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

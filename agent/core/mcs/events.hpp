@@ -173,6 +173,7 @@ struct LocalUpsert {
     SecretBytes data;
     std::uint64_t epoch = 0, seq = 0;  // of the plugin
     std::optional<std::uint32_t> inbound_age_ms;
+    std::string unfit;                 // why data is empty: no record can hold it
 };
 enum class DeleteScope : std::uint8_t { Global = 1, Local = 2 };
 // op = delete (Global: the SA ended), or purged on this node only (Local).
@@ -245,6 +246,9 @@ struct CloseChannel { std::string why; };
 struct Import { std::string tag; Key key; bool replace = false; };
 // `mcipsec-delete`: purge without a packet; answer with DeleteResult.
 struct Delete { std::string tag; Key key; };
+// Acting master: two lives of this IKE_SA met, and the one that goes on is in charon. Its
+// peer is to be asked for life.
+struct Merged { std::string tag; Key ike; };
 // Standby that was acting itself: its records are about to be proposed. Answer with
 // ev::InboundSeen, then ev::FrozenSeq of every SA with hand-over 0.
 struct FinalSeqWanted { std::string tag; };
@@ -281,8 +285,8 @@ struct SyncStateChanged { SyncState old_state, new_state; std::uint32_t oper_fla
 struct ProtectionInputs {
     std::string tag;
     bool in_sync = false;
-    std::uint64_t pending = 0, await_conf = 0, failed = 0;
-    std::uint64_t peer_pending = 0, peer_await_conf = 0, peer_failed = 0;
+    std::uint64_t pending = 0, await_conf = 0, failed = 0, lost = 0;
+    std::uint64_t peer_pending = 0, peer_await_conf = 0, peer_failed = 0, peer_lost = 0;
     bool config_differs = false;
     bool operator==(const ProtectionInputs &) const = default;
 };
@@ -301,7 +305,7 @@ struct Log { Severity severity; std::string tag, what, text; };
 
 }  // namespace act
 
-using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::FinalSeqWanted, act::InboundWanted, act::SeqWanted, act::ImportSeq, act::TrafficWanted, act::TrafficReceived, act::PluginAck, act::CommitMode,
+using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::Merged, act::FinalSeqWanted, act::InboundWanted, act::SeqWanted, act::ImportSeq, act::TrafficWanted, act::TrafficReceived, act::PluginAck, act::CommitMode,
                             act::SyncStateChanged, act::ProtectionInputs, act::PeerMimp, act::FrozenReceived, act::FrozenAcked, act::LocalSnapshotWanted, act::Log>;
 using Actions = std::vector<Action>;
 

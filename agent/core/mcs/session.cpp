@@ -152,6 +152,7 @@ void Session::Impl::settle_states()
         if (!serves(g)) {
             g.outvoted.clear();
             g.adopted.clear();
+            g.merged.clear();
             g.proposals.clear();
         }
         g.refilling = g.refilling && g.db.gauges().installing != 0;
@@ -176,9 +177,11 @@ void Session::Impl::settle_states()
         p.pending = pending(g);
         p.await_conf = g.db.gauges().await_conf;
         p.failed = g.gauges().alarmed;
+        p.lost = g.db.gauges().local_deleted;
         p.peer_pending = g.peer.pending;
         p.peer_await_conf = g.peer.gauges.await_conf;
         p.peer_failed = g.peer.gauges.alarmed;
+        p.peer_lost = g.peer.gauges.local_deleted;
         p.config_differs = !g.config_differs.empty();
         if (!g.protection_told || p != g.protection) {
             g.protection = p;
@@ -249,7 +252,7 @@ void Session::Impl::flush()
 
 Time Session::Impl::deadline() const
 {
-    auto t = std::min(retry_at, failed_retry_at);
+    auto t = std::min({retry_at, failed_retry_at, lost_retry_at});
     if (!channel)
         return t;
     t = std::min({t, last_rx + config.dead_interval, keepalive_at, hello ? kNever : hello_by, audit_at});
@@ -268,6 +271,8 @@ void Session::Impl::on(ev::Timer &)
 {
     if (now >= retry_at || now >= failed_retry_at)
         retry(now >= retry_at, now >= failed_retry_at);
+    if (now >= lost_retry_at)
+        retry_lost();
     if (!channel || closing)
         return;
     if (now >= last_rx + config.dead_interval) {
@@ -373,6 +378,10 @@ void Session::Impl::on(ev::GroupRole &e)
     }
     if (e.state == Mastership::Standby)     // what counts comes from the acting master
         g->missed = false;
+    if (!e.acting && g->acting) {           // ... which does not have what no record holds
+        g->unfit.clear();
+        fit(*g, {});
+    }
     if (e.generation != g->generation || e.acting != g->acting || e.peer_acting != g->peer_acting)
         g->rx_synced = g->rx_synced && e.generation == g->generation && !e.acting && e.peer_acting;
     if (e.generation != g->generation)

@@ -42,6 +42,7 @@ struct Config {
     Duration audit_interval = 60s;
     Duration retry_interval = 5s;            // await-conf
     Duration failed_retry_interval = 60s;
+    Duration lost_retry_interval = 10s;      // what the own charon lost
     Duration status_interval = 200ms;        // at most one STATUS per group in this time
     Duration pending_grace = 1s;
 };

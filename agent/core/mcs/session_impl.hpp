@@ -61,6 +61,7 @@ struct Group {
     std::map<std::string, TunnelTraffic> traffic_out;
     std::unordered_set<Key, KeyHash> outvoted;     // IKE_SAs whose other life was proposed and refused
     std::unordered_set<Key, KeyHash> adopted;      // ... and taken
+    std::unordered_map<Key, bool, KeyHash> merged; // IKE_SAs decided; true: told, as charon has what goes on
     std::deque<frame::Propose> proposals;          // until it is known who was heard here
     std::unordered_map<Key, Time, KeyHash> inbound;  // IKE_SA: last authenticated packet here
 
@@ -89,6 +90,7 @@ struct Group {
     Time tell_at{};
     std::uint64_t bad_records = 0;                 // of the peer's, since its snapshot
     std::unordered_set<Key, KeyHash> unfit;        // of the own charon: no record holds them
+    bool unfit_told = false;
     SyncState state = SyncState::OutOfSync;
     act::ProtectionInputs protection;
     bool protection_told = false;
@@ -161,7 +163,7 @@ struct Session::Impl {
     std::uint64_t rx_scan = 1;  // first one before which not everything is settled
     std::deque<Received> received;
     std::size_t works = 0;      // Import and Delete actions under way
-    Time retry_at = kNever, failed_retry_at = kNever;
+    Time retry_at = kNever, failed_retry_at = kNever, lost_retry_at = kNever;
 
     // session.cpp
     void step(Event &event);
@@ -213,6 +215,8 @@ struct Session::Impl {
     void on(ev::FrozenApplied &e);
     void on(ev::Traffic &e);
     void local_seq(std::uint64_t epoch, std::uint64_t seq);
+    void unfit(Group &g, const ev::LocalUpsert &r);
+    void fit(Group &g, const Key &key);
     void track(Group &g, Entry &e, std::uint64_t seq);
     void bury_local(Group &g, Entry &e, std::uint64_t seq);
     void charon_lost();
@@ -247,6 +251,7 @@ struct Session::Impl {
     bool apart(const Group &g, const Entry &held, const Entry &proposed) const;
     bool takes(const Group &g, const Entry &held, const Entry &proposed) const;
     void outvote(Group &g, const Key &ike);
+    void tell_merged(Group &g, const Entry &e);
     void insist(Group &g, Entry *held, const Entry &refused);
     void on(frame::Propose &f);
     void on(ev::InboundSeen &e);
@@ -284,6 +289,7 @@ struct Session::Impl {
     void work_delete(Group &g, Entry &e);
     void reimport_all(Group &g, bool unseen_only);
     void retry(bool await_conf, bool failed);
+    void retry_lost();
     bool replaces(Group &g, const Entry &e);
     void pump_imports();
     void on(ev::ImportResult &e);

@@ -145,6 +145,21 @@ void Session::Impl::retry(bool await_conf, bool failed)
                 retry_at = std::min(retry_at, now + config.retry_interval);
 }
 
+// What the own charon lost (somebody ended it on the standby) it is given again.
+void Session::Impl::retry_lost()
+{
+    lost_retry_at = kNever;
+    for (auto &[tag, gp] : groups) {
+        std::vector<Key> keys;
+        for (const auto &[key, e] : gp->db.entries())
+            if (!e.tombstone && e.status == LocalStatus::LocalDeleted)
+                keys.push_back(key);
+        std::sort(keys.begin(), keys.end());    // IKE_SAs first
+        for (const auto &key : keys)
+            import(*gp, *gp->db.find(key));
+    }
+}
+
 // Merged, or too late for a takeover: charon runs an older state of it, which makes way.
 // The CHILD_SAs of an IKE_SA go with it in charon, and come again after it.
 bool Session::Impl::replaces(Group &g, const Entry &e)
@@ -227,6 +242,7 @@ void Session::Impl::on(ev::ImportResult &r)
         g->db.set_status(*e, LocalStatus::Installed);
         e->in_charon = true;
         settle(*e, e->rx_txn);
+        tell_merged(*g, *e);
         if (e->parent && !g->db.find_live(*e->parent))
             import(*g, *e);  // its IKE_SA ended meanwhile
         else

@@ -93,6 +93,29 @@ void Session::Impl::track(Group &g, Entry &e, std::uint64_t seq)
         g.open.insert(seq);
 }
 
+// No record holds it, so the standby cannot have it: it counts as failed while it lives,
+// and the plugin is told no more than that this has been heard. Its CHILD_SAs go with it.
+void Session::Impl::unfit(Group &g, const ev::LocalUpsert &r)
+{
+    n.local_rejected++;
+    if (auto *e = g.db.find(r.key))
+        e->seen = e->in_charon = true;  // an older state of it
+    const bool follows = r.parent && g.unfit.contains(*r.parent);
+    if (!g.unfit.insert(r.key).second || follows)
+        return;     // one word for an IKE_SA and its CHILD_SAs
+    g.unfit_told = true;
+    log(act::Severity::Alarm, g.tag, "entry-unfit",
+        r.key.str() + " " + r.name.substr(0, kMaxName) + (r.unfit.empty() ? " breaks the bounds of a record" : " " + r.unfit.substr(0, kMaxName)) + ", not synchronized: a switchover loses it");
+}
+
+// It ended, or a record holds it again.
+void Session::Impl::fit(Group &g, const Key &key)
+{
+    g.unfit.erase(key);
+    if (!g.in_snapshot && g.unfit.empty() && std::exchange(g.unfit_told, false))
+        log(act::Severity::Clear, g.tag, "entry-unfit", "records hold every IKE_SA and CHILD_SA again");
+}
+
 void Session::Impl::on(ev::LocalUpsert &r)
 {
     auto *g = find(r.tag);
@@ -100,15 +123,12 @@ void Session::Impl::on(ev::LocalUpsert &r)
         return;
     local_seq(r.epoch, r.seq);
     if (r.name.size() > kMaxName || r.info.size() > kMaxInfo || r.data.size() > kMaxData || r.data.empty() ||
-        (r.key.kind == Kind::ChildSa && !r.parent)) {
-        n.local_rejected++;
-        if (auto *e = g->db.find(r.key))
-            e->seen = e->in_charon = true;  // an older state of it
-        g->unfit.insert(r.key);
-        log(act::Severity::Alarm, g->tag, "record-bad", r.key.str() + " " + r.name.substr(0, kMaxName) + ": local record breaks its bounds, not synchronized");
-        return;
-    }
-    g->unfit.erase(r.key);
+        (r.key.kind == Kind::ChildSa && (!r.parent || g->unfit.contains(*r.parent))))
+        return unfit(*g, r);
+    // The CHILD_SAs of an IKE_SA that a record holds again are to be named again.
+    if (r.key.kind == Kind::IkeSa && g->unfit.contains(r.key) && !g->in_snapshot)
+        out.push_back(act::LocalSnapshotWanted{g->tag});
+    fit(*g, r.key);
     auto *held = g->db.find(r.key);
     if (g->acting && gives_way(*g, r.key, r.parent)) {
         n.local_rejected++;
@@ -192,13 +212,16 @@ void Session::Impl::on(ev::LocalDelete &r)
     if (!g)
         return;
     local_seq(r.epoch, r.seq);
-    g->unfit.erase(r.key);
+    fit(*g, r.key);
     auto *held = g->db.find(r.key);
     if (r.scope == ev::DeleteScope::Local) {
         if (held && !held->tombstone) {
             settle(*held, held->rx_txn);
             g->parked.erase(held->key);
             g->db.set_status(*held, LocalStatus::LocalDeleted);
+            held->in_charon = false;
+            lost_retry_at = std::min(lost_retry_at, now + config.lost_retry_interval);
+            log(act::Severity::Warning, g->tag, "entry-lost", r.key.str() + " " + held->name + ": ended on this chassis only; installed again soon");
             wake(*g, r.key);
             advance();
         }
@@ -232,6 +255,7 @@ void Session::Impl::on(ev::LocalSnapshotEnd &r)
         return;
     g->in_snapshot = false;
     g->filled = true;
+    fit(*g, {});
     const bool continuous = g->fill_epoch == plugin_epoch && g->fill_epoch != 0;
     g->fill_epoch = plugin_epoch;
     if (g->acting && continuous) {

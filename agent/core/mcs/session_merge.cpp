@@ -101,6 +101,16 @@ void Session::Impl::outvote(Group &g, const Key &ike)
         g.db.touch(*g.db.find(key));    // the standby has not listened to them so far
 }
 
+// A decided IKE_SA is in charon with the life that goes on: once for each decision.
+void Session::Impl::tell_merged(Group &g, const Entry &e)
+{
+    const auto it = g.merged.find(e.key);
+    if (it == g.merged.end() || it->second || e.status != LocalStatus::Installed)
+        return;
+    it->second = true;
+    out.push_back(act::Merged{g.tag, e.key});
+}
+
 // Ours goes out again. Where the refused version counts as newer, the decision makes
 // ours newer still: else it would be proposed for ever.
 void Session::Impl::insist(Group &g, Entry *held, const Entry &refused)
@@ -167,8 +177,11 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
     if (outvoted || (held && !takes(g, *held, e))) {
         const bool loses = ike && live && held->version != e.version;
         insist(g, held, e);
-        if (loses)
+        if (loses) {
             outvote(g, e.key);
+            g.merged.try_emplace(e.key, false);
+            tell_merged(g, *held);
+        }
         return;
     }
     std::vector<Key> ended;
@@ -184,6 +197,8 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
             ended.push_back(key);
         }
     }
+    if (ike)
+        g.merged.try_emplace(e.key, false);
     n.merged++;
     log(act::Severity::Info, g.tag, "merged", e.key.str() + " " + e.name + " taken over from the peer");
     e.version.generation = g.generation;

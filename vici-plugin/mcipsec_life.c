@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mcipsec_life: see mcipsec_life.h.
+ *
+ * Nothing is asked while another exchange is under way: its answer says the same,
+ * and the client is told to come again.
+ */
+
+#include "mcipsec_life.h"
+#include "mcipsec_group.h"
+#include "mcipsec_resend.h"
+#include "mcipsec_task.h"
+#include "mcipsec_vici_parse.h"
+
+#include <sa/ikev2/tasks/ike_dpd.h>
+
+#define COMMAND		"mcipsec-liveness"
+
+typedef struct private_mcipsec_life_t private_mcipsec_life_t;
+
+/**
+ * Private data.
+ */
+struct private_mcipsec_life_t {
+
+	/**
+	 * Public interface.
+	 */
+	mcipsec_life_t public;
+
+	/**
+	 * charon's vici dispatcher
+	 */
+	vici_dispatcher_t *dispatcher;
+
+	/**
+	 * Table, with the lock
+	 */
+	mcipsec_table_t *table;
+};
+
+/**
+ * Ask the peer of an IKE_SA; mid receives the message id of the request
+ */
+static mcipsec_rekey_result_t ask(private_mcipsec_life_t *this, uint32_t id,
+								  const uint8_t key[MCIPSEC_KEY_IKE],
+								  uint32_t *mid)
+{
+	mcipsec_group_entry_t *group;
+	mcipsec_ike_entry_t *entry;
+	ike_sa_t *ike_sa;
+	bool active, known;
+
+	this->table->lock->lock(this->table->lock);
+	group = this->table->get_group(this->table, id, FALSE);
+	entry = this->table->get_ike(this->table, key, FALSE);
+	active = group && group->state == MCIPSEC_ACTIVE;
+	known = entry && entry->group == id;
+	this->table->lock->unlock(this->table->lock);
+	if (!active)
+	{
+		return MCIPSEC_REKEY_PASSIVE;
+	}
+	ike_sa = known ? mcipsec_ike_checkout(this->table, key) : NULL;
+	if (!ike_sa)
+	{
+		return MCIPSEC_REKEY_MISSING;
+	}
+	if (ike_sa->get_state(ike_sa) != IKE_ESTABLISHED ||
+		mcipsec_resend_pending(ike_sa) || mcipsec_task_active(ike_sa))
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+		return MCIPSEC_REKEY_BUSY;
+	}
+	*mid = ike_sa->get_message_id(ike_sa, TRUE);
+	ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
+	if (ike_sa->initiate(ike_sa, NULL, NULL) == DESTROY_ME)
+	{
+		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+													ike_sa);
+		return MCIPSEC_REKEY_MISSING;
+	}
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	return MCIPSEC_REKEY_QUEUED;
+}
+
+CALLBACK(liveness, vici_message_t*,
+	private_mcipsec_life_t *this, char *name, u_int client,
+	vici_message_t *request)
+{
+	uint8_t key[MCIPSEC_KEY_IKE];
+	mcipsec_rekey_result_t result;
+	vici_builder_t *b;
+	uint64_t group;
+	uint32_t mid = 0;
+
+	if (!mcipsec_parse_number(request->get_str(request, NULL, "group"),
+							  UINT32_MAX, &group) || !group)
+	{
+		return mcipsec_refuse("group: a number from 1 to %u is required",
+							  UINT32_MAX);
+	}
+	if (!mcipsec_parse_hex(request->get_str(request, NULL, "key"), key,
+						   sizeof(key)))
+	{
+		return mcipsec_refuse("key: the key of an IKE_SA is required");
+	}
+	result = ask(this, group, key, &mid);
+
+	b = mcipsec_accept();
+	b->add_kv(b, "result", "%N", mcipsec_rekey_result_names, result);
+	if (result == MCIPSEC_REKEY_QUEUED)
+	{
+		b->add_kv(b, "mid", "%u", mid);
+	}
+	return b->finalize(b);
+}
+
+METHOD(mcipsec_life_t, destroy, void,
+	private_mcipsec_life_t *this)
+{
+	this->dispatcher->manage_command(this->dispatcher, COMMAND, NULL, NULL);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+mcipsec_life_t *mcipsec_life_create(vici_dispatcher_t *dispatcher,
+									mcipsec_table_t *table)
+{
+	private_mcipsec_life_t *this;
+
+	INIT(this,
+		.public = {
+			.destroy = _destroy,
+		},
+		.dispatcher = dispatcher,
+		.table = table,
+	);
+	dispatcher->manage_command(dispatcher, COMMAND, liveness, this);
+
+	return &this->public;
+}
