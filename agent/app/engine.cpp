@@ -288,6 +288,7 @@ Expected<void> Engine::start_groups()
             if (!group || !group->sync)
                 return;
             group->sync->sample(id);
+            rekey_near(*group);
             release_rekeys(*group, true);
             arm_sampling(*group);
         }, io::Priority::Low);
@@ -372,6 +373,8 @@ Expected<void> Engine::start_mimp(const PeerConfig &peer)
     cb.prepare_standby = [this](const mimp::HandoverPrepareStandby &h) {
         if (auto *g = find(h.group)) {
             g->prepare_waits = h.id;
+            if (g->sync)
+                g->sync->begin_handover(g->id);
             try_prepared(*g);
         }
     };

@@ -30,6 +30,7 @@
 #include "app/restart_state.hpp"
 #include "app/route_control.hpp"
 #include "app/runtime_admin.hpp"
+#include "app/record_info.hpp"
 #include "app/sync_control.hpp"
 #include "app/vrrp_control.hpp"
 #include "core/crypto.hpp"
@@ -150,12 +151,15 @@ private:
     Group *find(GroupId id);
     Peer *peer_of(const Group &g);
     void set_state(const mimp::SetState &s);
-    void apply_state(Group &g, Mastership state, bool prepared, bool defer_routes, Generation generation, const std::string &why);
+    void apply_state(Group &g, Mastership state, bool prepared, bool defer_routes, Generation generation, const std::string &why, bool handed_over = false);
     bool set_gate(Group &g);
     void start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent = {});
     void rekeys_due(Group &g);
     void reverse_routes(GroupId id, const Bytes &child, const std::string &connection, const std::string &remote_ts);
     void release_rekeys(Group &g, bool sampled = false);
+    void rekey_near(Group &g);
+    // Every CHILD_SA of the group that charon has: its key, its SAs if they can be read.
+    void for_each_child(const Group &g, const std::function<void(const Bytes &, const std::optional<ChildSas> &)> &f) const;
     Expected<void> watch_members();
     void check_members();
     void judge(Group &g);

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <unordered_set>
 
 #include "app/applied.hpp"
 #include "app/engine.hpp"
 #include "app/gate_boot.hpp"
-#include "app/record_info.hpp"
 #include "app/rp_filter.hpp"
 #include "app/session_log.hpp"
 #include "core/crypto.hpp"
@@ -51,7 +51,7 @@ Engine::Peer *Engine::peer_of(const Group &g)
 void Engine::set_state(const mimp::SetState &s)
 {
     if (auto *g = find(s.group))
-        apply_state(*g, s.new_state, s.prepared, s.defer_routes, s.generation, state_reason(s));
+        apply_state(*g, s.new_state, s.prepared, s.defer_routes, s.generation, state_reason(s), s.reason == mimp::Reason::Handover);
 }
 
 bool Engine::set_gate(Group &g)
@@ -70,7 +70,7 @@ bool Engine::set_gate(Group &g)
     return g.gate_known;
 }
 
-void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_routes, Generation generation, const std::string &why)
+void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_routes, Generation generation, const std::string &why, bool handed_over)
 {
     const Mastership old = g.state;
     const bool was_acting = acting_master(old), acting = acting_master(state);
@@ -87,7 +87,9 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
 
     std::vector<NeedsRekey> urgent;
     if (acting && !was_acting && g.sync)
-        urgent = g.sync->takeover(g.id);
+        urgent = g.sync->takeover(g.id, handed_over);
+    if (old == Mastership::Master && state == Mastership::Eligible && g.sync)
+        g.sync->peer_lost(g.id);
     set_gate(g);
     charon_->set_share(g.id, pool_share(config_, g.id, state));
     const auto charon_state = acting ? io::CharonState::Active : io::CharonState::Passive;
@@ -149,17 +151,18 @@ void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
 {
     if (!g.sync)
         return;
-    std::vector<Bytes> children;
+    std::unordered_set<SaId, SaIdHash> first;
+    for (const auto &n : urgent)
+        first.insert(n.id);
+    std::vector<Bytes> children, others;
     g.evidence.clear();
-    if (const auto *tag = g.sync->tag_of(g.id))
-        g.sync->session().for_each(*tag, [&](const mcs::Entry &e) {
-            if (e.key.kind == mcs::Kind::ChildSa && e.status == mcs::LocalStatus::Installed) {
-                const auto v = e.key.view();
-                children.emplace_back(v.begin(), v.end());
-                if (const auto sas = child_sas(info_fields(e.info)); sas && g.state == Mastership::Eligible)
-                    g.evidence.push_back({SaId::of(sas->in), std::nullopt});
-            }
-        });
+    for_each_child(g, [&](const Bytes &key, const std::optional<ChildSas> &sas) {
+        // What needs it most goes first.
+        (sas && first.contains(SaId::of(sas->out)) ? children : others).push_back(key);
+        if (sas && g.state == Mastership::Eligible)
+            g.evidence.push_back({SaId::of(sas->in), std::nullopt});
+    });
+    children.insert(children.end(), std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
     if (children.empty())
         return;
     // Without its peer this node cannot know whether the peer lives and has the
@@ -173,21 +176,54 @@ void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
         g.pacer.start_held(std::move(children));
         return release_rekeys(g);
     }
-    // A CHILD_SA key begins with the inbound SPI; what needs it most goes first.
-    std::set<std::uint32_t> first;
-    for (const auto &n : urgent)
-        first.insert(n.id.spi);
-    std::stable_partition(children.begin(), children.end(), [&](const Bytes &key) {
-        std::uint32_t spi = 0;
-        std::memcpy(&spi, key.data(), sizeof spi);
-        return first.contains(spi);
-    });
     log_.write({.level = io::Level::Notice,
                 .event = std::string(io::event::kSwitchover),
                 .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey", g.id, children.size()),
                 .group = g.id});
     g.pacer.start(std::move(children), loop_.now());
     rekeys_due(g);
+}
+
+// An old master that does not reach its peer, which may act, too: SAs that come near the
+// numbers that the peer may have begun at are rekeyed before they must stop.
+void Engine::rekey_near(Group &g)
+{
+    const auto near = g.sync->near_the_peer(g.id);
+    if (near.empty())
+        return;
+    const std::unordered_set<SaId, SaIdHash> wanted(near.begin(), near.end());
+    std::vector<Bytes> children;
+    for_each_child(g, [&](const Bytes &key, const std::optional<ChildSas> &sas) {
+        if (!sas || !wanted.contains(SaId::of(sas->out)))
+            return;
+        children.push_back(key);
+        g.evidence.push_back({SaId::of(sas->in), std::nullopt});
+    });
+    if (children.empty())
+        return;
+    log_.write({.level = io::Level::Notice,
+                .event = std::string(io::event::kSwitchover),
+                .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey, used for long without the peer", g.id, children.size()),
+                .group = g.id});
+    if (!g.pacer.progress().running())
+        g.pacer.start_held(std::move(children));
+    else
+        for (const auto &key : children)
+            g.pacer.add(key, loop_.now());
+}
+
+void Engine::for_each_child(const Group &g, const std::function<void(const Bytes &, const std::optional<ChildSas> &)> &f) const
+{
+    const auto *tag = g.sync->tag_of(g.id);
+    if (!tag)
+        return;
+    g.sync->session().for_each(*tag, [&](const mcs::Entry &e) {
+        if (e.key.kind != mcs::Kind::ChildSa || e.status != mcs::LocalStatus::Installed)
+            return;
+        const auto v = e.key.view();
+        const auto sas = child_sas(info_fields(e.info));
+        f(Bytes(v.begin(), v.end()), sas ? std::optional(*sas) : std::nullopt);
+    });
 }
 
 // What shows that packets of the group reach this node: the peer stands by,

@@ -86,9 +86,15 @@ public:
     Expected<void> send_frozen(GroupId group, std::uint64_t handover);
     // Master: one export and its sample. Standby: margins grow with the age.
     void sample(GroupId group);
-    // This node becomes acting master, its gate is shut still: SAs that must not
-    // send are made receive-only. Returns what must be rekeyed first.
-    std::vector<NeedsRekey> takeover(GroupId group);
+    // Hand-over, new master: only what this one freezes will be exact.
+    void begin_handover(GroupId group);
+    // This node becomes acting master, by a hand-over or not; its gate is shut still: SAs
+    // that must not send are made receive-only. Returns what must be rekeyed first.
+    std::vector<NeedsRekey> takeover(GroupId group, bool handed_over);
+    // Acting master whose peer is not reached any more, and may act, too.
+    void peer_lost(GroupId group);
+    // Outbound SAs that are to be rekeyed for that, each once.
+    std::vector<SaId> near_the_peer(GroupId group);
     std::uint64_t receive_only(GroupId group) const;        // counted since start
     Traffic traffic(GroupId group, const std::string &connection) const;    // of both chassis
     std::vector<SeqState::Debt> debts(GroupId group) const;

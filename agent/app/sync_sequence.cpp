@@ -117,7 +117,8 @@ void SyncControl::run_import_seq(const mcs::act::ImportSeq &a)
     const auto raise = g->seq.peer_sample(a.sas, taken, now);
     if (a.complete)
         g->seq.complete(taken);
-    if (auto done = seq_set(*g, raise); !done) {
+    // A hold that is not ours is of an agent that died in the middle of an import.
+    if (auto done = seq_set(*g, raise, g->held.empty()); !done) {
         g->seq.not_given(raise, now);
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence import: " + done.error().text, .group = g->id});
     }
@@ -128,7 +129,7 @@ void SyncControl::run_frozen(const mcs::act::FrozenReceived &a)
     auto *g = group_of(a.tag);
     if (!g)
         return;
-    const auto raise = g->seq.frozen(a.sas, loop_.now());
+    const auto raise = g->seq.frozen(a.sas, loop_.now(), acting_master(g->state));
     if (auto done = seq_set(*g, raise); !done) {
         g->seq.not_given(raise, loop_.now());
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "frozen sequence import: " + done.error().text, .group = g->id});
@@ -163,8 +164,11 @@ void SyncControl::sample(GroupId group)
         const Duration paced = 2s * static_cast<std::int64_t>(g->seq.size()) / std::max(1u, g->config.rekey.rate) + 10s;
         params.send_time = std::max(params.send_time, paced);
         g->seq.set_params(params);
-        if (auto done = seq_set(*g, g->seq.refresh(now)); !done)
+        const auto raise = g->seq.refresh(now);
+        if (auto done = seq_set(*g, raise); !done) {
+            g->seq.not_given(raise, now);
             log_.write({.level = io::Level::Warning, .event = std::string(io::event::kKernel), .text = "margin: " + done.error().text, .group = group});
+        }
         if (now >= g->tidied + kTidyInterval)
             if (const auto all = seq_get(group)) {
                 tidy(*g, *all);
@@ -232,7 +236,25 @@ Expected<void> SyncControl::send_frozen(GroupId group, std::uint64_t handover)
     return {};
 }
 
-std::vector<NeedsRekey> SyncControl::takeover(GroupId group)
+void SyncControl::begin_handover(GroupId group)
+{
+    if (auto *g = group_of(group))
+        g->seq.thaw();
+}
+
+void SyncControl::peer_lost(GroupId group)
+{
+    if (auto *g = group_of(group))
+        g->seq.alone(loop_.now());
+}
+
+std::vector<SaId> SyncControl::near_the_peer(GroupId group)
+{
+    auto *g = group_of(group);
+    return g ? g->seq.take_near() : std::vector<SaId>();
+}
+
+std::vector<NeedsRekey> SyncControl::takeover(GroupId group, bool handed_over)
 {
     auto *g = group_of(group);
     if (!g)
@@ -246,7 +268,7 @@ std::vector<NeedsRekey> SyncControl::takeover(GroupId group)
         else
             log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence export: " + kernel.error().text, .group = group});
     }
-    auto urgent = g->seq.takeover(loop_.now());
+    auto urgent = g->seq.takeover(loop_.now(), handed_over);
     stop_unsafe(*g);
     return urgent;
 }

@@ -160,10 +160,21 @@ void VrrpControl::notice(const io::VrrpNotice &n)
 std::optional<bool> VrrpControl::master_for(GroupId group) const
 {
     std::optional<bool> out;
+    bool named = false;
     for (const auto &[name, i] : instances_)
         for (const auto &e : i.events)
-            if (e.tunnel_group == group && i.state != "unknown")
-                out = out.value_or(false) || i.state == "Master";
+            if (e.tunnel_group == group) {
+                named = true;
+                if (i.state != "unknown")
+                    out = out.value_or(false) || i.state == "Master";
+            }
+    if (named)
+        return out;
+    // As on the chassis that is backup by its base priority alone: the group's packets are
+    // where all instances without a policy are.
+    for (const auto &[name, i] : instances_)
+        if (i.events.empty() && i.state != "unknown")
+            out = out.value_or(true) && i.state == "Master";
     return out;
 }
 

@@ -31,8 +31,9 @@ public:
     // `force`: write the files again (mcipsec-trackd may have changed them).
     void set_forwarding(GroupId group, bool forwarding, bool force = false);
     std::vector<VrrpView> views() const;
-    // Whether keepalived holds an instance whose policy names the group as master;
-    // nullopt: none names it, or keepalived has not told yet.
+    // Whether keepalived holds an instance whose policy names the group as master; if no
+    // policy does, whether it holds all instances without one. nullopt: there is none, or
+    // keepalived has not told yet.
     std::optional<bool> master_for(GroupId group) const;
     std::function<void()> on_state;             // keepalived told another state
     // What keepalived told last, by instance: over a planned restart it tells nothing anew.

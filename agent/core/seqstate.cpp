@@ -8,6 +8,8 @@
 namespace mcipsec {
 namespace {
 
+constexpr Duration kFrozenFor = 10s;        // then a hand-over was given up: margins grow again
+
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 bool outbound(const mcipsec_seq &sa) { return sa.flags & MCIPSEC_SEQ_F_OUT; }
 bool esn(const mcipsec_seq &sa) { return sa.flags & MCIPSEC_SEQ_F_ESN; }
@@ -27,6 +29,7 @@ std::string_view to_string(RekeyReason reason)
     case RekeyReason::Exhausted: return "exhausted";
     case RekeyReason::Jump: return "jump";
     case RekeyReason::SendTime: return "send-time";
+    case RekeyReason::Alone: return "alone";
     case RekeyReason::Offload: return "offload";
     }
     return "unknown";
@@ -139,32 +142,59 @@ std::vector<mcipsec_seq> SeqState::refresh(Time now)
 {
     std::vector<mcipsec_seq> out;
     for (auto &[id, sa] : sas_) {
-        if (sa.exact || !outbound(sa.last))
+        if (!outbound(sa.last))
             continue;
+        if (sa.exact && now - sa.taken < kFrozenFor)
+            continue;
+        sa.exact = false;
         if (add(sa.last, sa.last.oseq, margin(sa, now).value) > sa.imported)
             out.push_back(raise(sa, now));
     }
     return out;
 }
 
-std::vector<mcipsec_seq> SeqState::frozen(std::span<const mcs::SaSeq> sas, Time now)
+std::vector<mcipsec_seq> SeqState::frozen(std::span<const mcs::SaSeq> sas, Time now, bool acting)
 {
     std::vector<mcipsec_seq> out;
     out.reserve(sas.size());
-    for (const auto &s : sas) {
+    for (auto s : sas) {
+        const auto it = acting && s.sent ? sas_.find(SaId::of(s.sa)) : sas_.end();
+        if (it != sas_.end() && !it->second.stale && !it->second.blocked)
+            s.sa.oseq = s.sent;
         Sa &sa = learn(s, now, now);
         sa.exact = true;
         sa.stale = false;
+        sa.rekey_at = sa.ceiling = 0;
         out.push_back(raise(sa, now));
     }
     return out;
 }
 
-std::vector<NeedsRekey> SeqState::takeover(Time now)
+void SeqState::thaw()
 {
+    for (auto &[id, sa] : sas_)
+        sa.exact = false;
+}
+
+void SeqState::alone(Time now)
+{
+    for (auto &[id, sa] : sas_) {
+        if (!outbound(sa.last) || sa.blocked || sa.ceiling)
+            continue;
+        const auto m = margin(sa, now).value;
+        sa.rekey_at = add(sa.last, sa.last.oseq, m / 2);
+        sa.ceiling = add(sa.last, sa.last.oseq, m);
+    }
+}
+
+std::vector<NeedsRekey> SeqState::takeover(Time now, bool handed_over)
+{
+    near_.clear();
     for (auto &[id, sa] : sas_) {
         if (!outbound(sa.last))
             continue;
+        sa.exact = sa.exact && handed_over;
+        sa.rekey_at = sa.ceiling = 0;
         if (!sa.exact) {
             // What the former master may have sent by now, against what our kernel skips.
             const auto known = std::max(sa.taken, complete_);
@@ -202,11 +232,15 @@ std::vector<mcipsec_seq> SeqState::must_stop(Time now)
         if (!outbound(sa.last) || sa.blocked)
             continue;
         const bool jumped = sa.jump + (esn(sa.last) ? kMarginCapEsn : kMarginCap) >= kJumpLimit;
-        if (!sa.stale && !jumped && now < sa.send_until) {
+        const bool crossed = sa.ceiling && sa.last.oseq >= sa.ceiling;
+        if (!sa.stale && !jumped && !crossed && now < sa.send_until) {
             next_stop_ = std::min(next_stop_, sa.send_until);
             continue;
         }
         sa.blocked = true;
+        // What it sent since the last sample is covered by a margin for that time.
+        sa.sent = add(sa.last, sa.last.oseq, seq_margin(std::max<double>(params_.assumed_peak_pps, sa.peak_pps),
+                                                        std::max(now - sa.taken, Duration::zero()) + params_.sample_interval, esn(sa.last)).value);
         out.push_back(raise(sa, now));
     }
     return out;
@@ -220,7 +254,13 @@ std::vector<mcs::SaSeq> SeqState::local_sample(std::span<const mcipsec_seq> sas,
         Sa &sa = learn({k, 0}, taken, taken);
         sa.exact = false;
         sa.imported = std::max<std::uint64_t>(sa.imported, sa.last.oseq);
-        out.push_back({k, static_cast<std::uint32_t>(std::min<std::uint64_t>(sa.jump, UINT32_MAX))});
+        if (sa.ceiling && !sa.blocked && sa.last.oseq >= sa.ceiling)
+            next_stop_ = std::min(next_stop_, taken);
+        if (sa.rekey_at && sa.last.oseq >= sa.rekey_at) {
+            sa.rekey_at = 0;
+            near_.push_back(SaId::of(k));
+        }
+        out.push_back({k, static_cast<std::uint32_t>(std::min<std::uint64_t>(sa.jump, UINT32_MAX)), sa.blocked ? sa.sent : 0});
     }
     return out;
 }
@@ -241,6 +281,8 @@ std::optional<RekeyReason> SeqState::reason(const Sa &sa, Time now) const
         return RekeyReason::Jump;
     if (now >= sa.send_until)
         return RekeyReason::SendTime;
+    if (sa.ceiling && !sa.rekey_at)
+        return RekeyReason::Alone;
     return std::nullopt;
 }
 
@@ -290,6 +332,7 @@ void SeqState::not_given(std::span<const mcipsec_seq> sas, Time now)
         if (const auto it = sas_.find(SaId::of(s)); it != sas_.end() && outbound(it->second.last)) {
             it->second.stale = true;
             it->second.blocked = false;
+            it->second.sent = 0;
             next_stop_ = now;
         }
 }

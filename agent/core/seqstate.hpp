@@ -21,6 +21,7 @@
 #include <linux/mcipsec.h>
 
 #include <unordered_map>
+#include <utility>
 
 #include "core/mcs/events.hpp"
 
@@ -69,9 +70,10 @@ enum class RekeyReason : std::uint8_t {
     Exhausted,  // 32-bit numbers run out
     Jump,       // jumps in sum come near 2^31
     SendTime,   // T has passed since a takeover without frozen numbers
+    Alone,      // this old master comes near the numbers that its unreached peer may have begun at
     Offload,    // hardware offload: refused in a group
 };
-std::string_view to_string(RekeyReason reason);  // "stale", "exhausted", "jump", "send-time", "offload"
+std::string_view to_string(RekeyReason reason);  // "stale", "exhausted", "jump", "send-time", "alone", "offload"
 struct NeedsRekey {
     SaId id;
     RekeyReason reason;
@@ -100,11 +102,22 @@ public:
     // Standby: the acting master's samples are complete up to `taken` (an SA that was
     // not named did not change).
     void complete(Time taken) { complete_ = std::max(complete_, taken); }
-    // Hand-over: final numbers of a closed gate; no margin is needed.
-    std::vector<mcipsec_seq> frozen(std::span<const mcs::SaSeq> sas, Time now);
-    // This node becomes acting master. Accounts the jumps; returns what must be rekeyed
+    // Final numbers of a closed gate: of the old master in a hand-over, or of a peer that
+    // acted, too, while it was not reached. acting: this node went on under the same keys;
+    // where the peer was made receive-only it needs no more than to stay above its numbers.
+    std::vector<mcipsec_seq> frozen(std::span<const mcs::SaSeq> sas, Time now, bool acting = false);
+    // A hand-over begins: what an earlier one froze, and did not take, has been used since.
+    void thaw();
+    // This node becomes acting master; handed_over: by the hand-over whose frozen numbers
+    // are here, which need no margin. Accounts the jumps; returns what must be rekeyed
     // before anything else. Order: worst first.
-    std::vector<NeedsRekey> takeover(Time now);
+    std::vector<NeedsRekey> takeover(Time now, bool handed_over = false);
+    // Acting master that does not reach its peer any more. That one may act, too, and has
+    // begun a margin above the last sample: half a margin from here the SA is to be rekeyed,
+    // a whole one, and it must stop. Ends with the peer's frozen numbers.
+    void alone(Time now);
+    // Acting master: what came to be rekeyed for that, each once.
+    std::vector<SaId> take_near() { return std::exchange(near_, {}); }
     // Before takeover(): what the own kernel has and nobody has told about is stale.
     void unknown(std::span<const mcipsec_seq> kernel, Time now);
     // Acting master: SAs that must not send any more under their key (stale, jumped too far, or
@@ -148,6 +161,8 @@ private:
         Time taken{}, learned{};
         std::uint64_t imported = 0;  // highest oseq that our kernel was given
         std::uint64_t jump = 0;      // added by takeovers so far
+        std::uint64_t sent = 0;      // blocked: highest number that it can have sent, 0: not known
+        std::uint64_t rekey_at = 0, ceiling = 0;    // alone(); 0: none
         Time send_until = kNever;    // T after a takeover
         float peak_pps = 0;
         bool exact = false;          // numbers are final: the other gate is shut
@@ -164,6 +179,7 @@ private:
     Time complete_{};
     Time next_stop_ = kNever;           // must_stop() has nothing before
     std::unordered_map<SaId, Sa, SaIdHash> sas_;
+    std::vector<SaId> near_;
 };
 
 }  // namespace mcipsec

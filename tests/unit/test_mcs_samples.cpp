@@ -35,6 +35,33 @@ void sequence_states_come_with_an_upper_bound_of_their_age(void **)
     assert_int_equal(p.b.session.status().counters.seq_ignored, 1500);
 }
 
+// What changed while nobody listened was in no sample: the first ones after it say no more
+// than they name, until the one that names all.
+void samples_are_complete_from_the_full_one_on(void **)
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.run();
+    p.cut();
+    p.tunnel(p.a, 2);
+    p.b.charon.hold = true;     // the snapshot's end is not acknowledged
+    p.connect();
+    p.run();
+    const auto wanted = p.a.seq_wanted;
+    p.b.seqs.clear();
+    p.step(p.a, ev::SeqSample{kTag, p.now, std::vector<SaSeq>(1)});
+    p.run();
+    assert_false(p.b.seqs.empty());
+    for (const auto &s : p.b.seqs)
+        assert_false(s.complete);
+    p.b.charon.hold = false;
+    p.run();
+    assert_int_equal(p.a.seq_wanted, wanted + 1);
+    p.step(p.a, ev::SeqSample{kTag, p.now, std::vector<SaSeq>(2)});
+    p.run();
+    assert_true(p.b.seqs.back().complete);
+}
+
 Config of_version(std::uint64_t epoch, std::uint16_t protocol, std::uint16_t oldest)
 {
     auto c = config(epoch);
@@ -94,6 +121,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(sequence_states_come_with_an_upper_bound_of_their_age),
+        cmocka_unit_test(samples_are_complete_from_the_full_one_on),
         cmocka_unit_test(counters_of_tunnels_go_both_ways),
         cmocka_unit_test(counters_are_kept_from_a_peer_of_version_1),
     };

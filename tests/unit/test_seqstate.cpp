@@ -120,7 +120,7 @@ void a_second_takeover_does_not_trust_old_frozen_numbers(void **)
     SeqState s;
     s.peer_sample(one(sa(1, 1000)), Time{100s}, Time{100s});
     s.frozen(one(sa(1, 1200)), Time{101s});
-    assert_true(s.takeover(Time{101s}).empty());
+    assert_true(s.takeover(Time{101s}, true).empty());
     s.local_sample(std::vector<mcipsec_seq>{sa(1, 2000).sa}, Time{110s});
     // Handed to the peer; nothing is heard of it for an hour, then it dies.
     assert_false(s.refresh(Time{120s}).empty());
@@ -179,7 +179,7 @@ void frozen_numbers_need_no_margin(void **)
     SeqState s;
     const auto out = s.frozen(one(sa(1, 777)), Time{100s});
     assert_int_equal(out[0].oseq, 777);
-    assert_true(s.takeover(Time{100s}).empty());
+    assert_true(s.takeover(Time{100s}, true).empty());
     assert_int_equal(s.known(SaId::of(out[0]))->jump, 0);
     assert_true(s.needs_rekey(Time{99999s}).empty());
 }

@@ -1,8 +1,11 @@
 // needs: app
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The track files of a gateway when they cannot be written: told once, tried
-// again until they say what the tunnel-group's state wants.
+// again until they say what the tunnel-group's state wants. And what keepalived says
+// of where a tunnel-group's packets are.
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/vrrp_control.hpp"
 #include "io/files.hpp"
@@ -64,6 +67,29 @@ void the_second_stage_of_a_release_is_tried_again(void **)
     assert_true(turn_until(*g.loop, [&] { return g.says("-150\n"); }));
 }
 
+// Which chassis has a group's packets, where no policy names the group: the one that
+// holds every instance without a policy.
+void an_instance_without_a_policy_tells_for_groups_that_no_policy_names(void **)
+{
+    Gateway g;
+    g.config.instance["VRRP20"] = {.base_priority = 100, .track_file = g.folder / "VRRP20.track"};
+    check(g.vrrp.configure(g.config));
+    const int fifo = ::open(g.config.notify_fifo.c_str(), O_WRONLY | O_NONBLOCK);
+    assert_true(fifo >= 0);
+    const auto told = [&](const std::string &line, GroupId group, std::optional<bool> want) {
+        assert_true(::write(fifo, line.data(), line.size()) == static_cast<ssize_t>(line.size()));
+        assert_true(turn_until(*g.loop, [&] { return g.vrrp.master_for(group) == want; }));
+    };
+    assert_true(!g.vrrp.master_for(1) && !g.vrrp.master_for(2));
+    told("INSTANCE \"VRRP20\" MASTER 100\n", 2, true);
+    assert_true(!g.vrrp.master_for(1));      // VRRP10's policy names it
+    told("INSTANCE \"VRRP10\" BACKUP 200\n", 1, false);
+    told("INSTANCE \"VRRP20\" BACKUP 100\n", 2, false);
+    told("INSTANCE \"VRRP10\" MASTER 200\n", 1, true);
+    assert_true(g.vrrp.master_for(2) == false);
+    ::close(fifo);
+}
+
 }  // namespace
 
 int main()
@@ -71,6 +97,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_file_that_could_not_be_written_is_tried_again),
         cmocka_unit_test(the_second_stage_of_a_release_is_tried_again),
+        cmocka_unit_test(an_instance_without_a_policy_tells_for_groups_that_no_policy_names),
     };
     return cmocka_run_group_tests_name("vrrp control", tests, nullptr, nullptr);
 }

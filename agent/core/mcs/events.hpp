@@ -118,6 +118,7 @@ struct ConfigItem {
 struct SaSeq {
     mcipsec_seq sa{};
     std::uint32_t jump = 0;
+    std::uint64_t sent = 0;     // where the sender was made receive-only: it sent nothing above; 0: not known
 };
 
 // ---------------------------------------------------------------- events ---

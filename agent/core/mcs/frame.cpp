@@ -21,7 +21,7 @@ constexpr std::size_t kMaxExtra = 4096;
 constexpr std::size_t kMaxItems = 1024;
 constexpr std::size_t kChildKeySize = 5;
 constexpr std::size_t kCountsSize = 64;  // own and peer's, a newer peer may append
-constexpr std::size_t kSeqMinSize = 48;  // the first version of an element; jump came next, then the mark
+constexpr std::size_t kSeqMinSize = 48;  // the first version of an element; jump came next, then the mark, then sent
 
 template <typename E>
 std::uint8_t raw(E e)
@@ -118,12 +118,13 @@ void write_sas(FrameWriter &w, const std::vector<SaSeq> &sas)
         if (size >= kSeqSize) {
             put_be(out.subspan(48, 4), s.jump);
             put_be(out.subspan(52, 4), s.sa.mark);
+            put_be(out.subspan(56, 8), s.sent);
         }
         out = out.subspan(size);
     }
 }
 
-// Elements of a newer peer are longer: their ends are skipped. Older ones lack the jump and the mark.
+// Elements of a newer peer are longer: their ends are skipped. Older ones lack the jump, the mark and sent.
 std::vector<SaSeq> read_sas(Bag &bag)
 {
     std::vector<SaSeq> sas;
@@ -147,6 +148,8 @@ std::vector<SaSeq> read_sas(Bag &bag)
             s.jump = static_cast<std::uint32_t>(get_be(in.subspan(48, 4)));
         if (size >= 56)
             s.sa.mark = static_cast<std::uint32_t>(get_be(in.subspan(52, 4)));
+        if (size >= 64)
+            s.sent = get_be(in.subspan(56, 8));
         sas.push_back(s);
     }
     return sas;

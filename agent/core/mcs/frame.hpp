@@ -14,7 +14,7 @@
 namespace mcipsec::mcs::frame {
 
 constexpr std::size_t kMaxSeqPerFrame = 1024;
-constexpr std::size_t kSeqSize = 56;       // one SaSeq on the wire
+constexpr std::size_t kSeqSize = 64;       // one SaSeq on the wire
 constexpr std::size_t kMaxReasons = 32;
 constexpr std::size_t kMaxTrafficPerFrame = 256;
 

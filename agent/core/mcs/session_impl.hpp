@@ -48,6 +48,9 @@ struct Group {
     Generation offered = 0;
     std::uint64_t serial = 0, run = 0;
     bool begin_due = false, repair = false, end_acked = false, digest_due = false, digest_audit = false;
+    // Samples say what changed. They are complete from the one on that answers SeqWanted:
+    // what changed while nobody listened was in none.
+    enum class Samples : std::uint8_t { Partial, Asked, Complete } samples = Samples::Partial;
     BucketMask mask{};
     std::uint64_t from = 0, target = 0, pos = 0, cursor = 0, acked = 0;
     int pass = 0;

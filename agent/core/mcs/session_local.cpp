@@ -291,6 +291,8 @@ void Session::Impl::on(ev::SeqSample &r)
         n.seq_ignored += r.sas.size();
         return;  // act::SeqWanted asks for everything when somebody listens
     }
+    if (g->samples == Group::Samples::Asked)
+        g->samples = Group::Samples::Complete;
     if (g->seq_out.empty()) {
         g->seq_due = !r.sas.empty() || now >= g->seq_empty_at;
         g->seq_out = std::move(r.sas);

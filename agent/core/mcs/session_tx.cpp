@@ -29,6 +29,7 @@ void Session::Impl::stop_tx(Group &g)
     g.tx = Tx::Idle;
     g.run = next_run++;
     g.end_acked = g.begin_due = g.digest_due = false;
+    g.samples = Group::Samples::Partial;
     g.open.clear();
     g.seq_out.clear();
 }
@@ -151,7 +152,7 @@ void Session::Impl::send_seq(Group &g)
 {
     while (g.seq_due && tx.size() < config.write_chunk) {
         const auto k = std::min(g.seq_out.size(), frame::kMaxSeqPerFrame);
-        frame::Seq f{g.tag, g.generation, static_cast<std::uint64_t>(g.seq_taken.time_since_epoch().count()), k == g.seq_out.size(), {}};
+        frame::Seq f{g.tag, g.generation, static_cast<std::uint64_t>(g.seq_taken.time_since_epoch().count()), k == g.seq_out.size() && g.samples == Group::Samples::Complete, {}};
         f.sas.assign(g.seq_out.end() - static_cast<std::ptrdiff_t>(k), g.seq_out.end());
         g.seq_out.resize(g.seq_out.size() - k);
         frame::encode(tx, f);
@@ -250,8 +251,10 @@ void Session::Impl::on(frame::Ack &f)
         g.open.erase(item.plugin_first);
         if (item.end) {
             g.acked = std::max(g.acked, item.change);
-            if (!g.end_acked)
+            if (!g.end_acked) {
                 out.push_back(act::SeqWanted{g.tag});
+                g.samples = Group::Samples::Asked;
+            }
             // A delta says nothing about what both sides believe already known.
             if (!g.repair) {
                 g.digest_due = true;
