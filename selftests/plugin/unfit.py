@@ -36,6 +36,7 @@ tap.check(took >= LIMIT, "acknowledged or not, its packet waited for the limit",
 tap.check(wait_for(lambda: a.counter("held-expired") >= 1 and a.expired), "which is counted and told", a.status())
 tap.check("wide" in lab("peer", "swanctl", "--list-sas"), "then it left")
 
+wait_for(lambda: a.counter("held") == 0, 30)
 expired, began = a.counter("held-expired"), time.monotonic()
 lab("peer", "swanctl", "--rekey", "--child", "net")
 tap.check(wait_for(lambda: a.counter("held-expired") > expired, 30) and time.monotonic() - began >= LIMIT,
