@@ -11,6 +11,11 @@
  * The keys for the request are derived once more into a keymat of its own: that
  * one's nonces come from a fresh salt, while the IKE_SA's own generator refuses
  * an id that it had already.
+ *
+ * A peer that is asked drops what it has of its own open request and begins that
+ * anew, maybe with the same id; stock charon then takes an answer to the dropped
+ * one for a fatal error. So its requests are ignored while it is asked, until a
+ * few repetitions show that it does not answer: it sends them again, or others.
  */
 
 #include "mcipsec_midsync.h"
@@ -27,6 +32,9 @@
 /** How far beyond the ids that we know of we propose to go on */
 #define AHEAD			16
 #define AHEAD_SPREAD	16
+
+/** How often the peer is asked before its own requests are answered meanwhile */
+#define IGNORE_TRIES	3
 
 typedef struct private_mcipsec_midsync_t private_mcipsec_midsync_t;
 typedef struct ask_t ask_t;
@@ -194,9 +202,10 @@ static bool send_once(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry, u_int tries)
 	}
 	mcipsec_send_packets(entry->sync.packets, ike_sa->get_my_host(ike_sa),
 						 ike_sa->get_other_host(ike_sa));
+	entry->sync.tries = tries + 1;
 	INIT(next,
 		.proposed = entry->sync.proposed,
-		.tries = tries + 1,
+		.tries = entry->sync.tries,
 	);
 	memcpy(next->key, entry->key, sizeof(next->key));
 	queue((callback_job_cb_t)ask_job, next, ms);
@@ -225,6 +234,7 @@ static status_t begin(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 					   (uint8_t*)&entry->sync.nonce))
 	{
 		entry->sync.old = old;
+		entry->sync.tries = 0;
 		entry->sync.proposed = old + AHEAD + random() % AHEAD_SPREAD;
 		proposed = entry->sync.proposed;
 		if (!build(entry, ike_sa))
@@ -517,6 +527,18 @@ static void read_ahead(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 }
 
 /**
+ * Would an answer to this message meet a peer that does not know of its own
+ * request any more? Lock held.
+ */
+static bool untimely(private_mcipsec_midsync_t *this, mcipsec_ike_entry_t *entry,
+					 message_t *message)
+{
+	return message->get_request(message) && message->get_message_id(message) &&
+		   entry->sync.proposed && entry->sync.tries <= IGNORE_TRIES &&
+		   active_group(this, entry);
+}
+
+/**
  * Announce the extension to a peer that announced it
  */
 static void announce_support(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
@@ -564,7 +586,13 @@ METHOD(listener_t, message_hook, bool,
 	if (entry && plain)
 	{
 		announce_support(this, ike_sa, entry, message, incoming);
-		if (incoming)
+		if (incoming && untimely(this, entry, message))
+		{
+			DBG1(DBG_IKE, "ignoring the peer's request %u while it is asked for "
+				 "the message IDs", mid);
+			message->set_exchange_type(message, EXCHANGE_TYPE_UNDEFINED);
+		}
+		else if (incoming)
 		{	/* authentic, and with the id that was expected */
 			if (message->get_request(message))
 			{

@@ -238,9 +238,10 @@ struct mcipsec_ike_entry_t {
 	bool doubt_in, doubt_out;
 
 	/** the peer was asked for the message ids: our next id before, the one we
-	 *  proposed (0 if it was not asked), the nonce, the packet */
+	 *  proposed (0 if it was not asked), the nonce, how often, the packet */
 	struct {
 		uint32_t old, proposed, nonce;
+		u_int tries;
 		array_t *packets;
 	} sync;
 
