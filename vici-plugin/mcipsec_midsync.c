@@ -235,6 +235,13 @@ static status_t begin(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 	{
 		entry->sync.old = old;
 		entry->sync.tries = 0;
+		entry->sync.proto = PROTO_NONE;
+		if (entry->request && !entry->request_imported &&
+			entry->request_mid == old)
+		{	/* charon begins it anew, with another SPI */
+			entry->sync.proto = entry->request_proto;
+			entry->sync.spi = entry->request_spi;
+		}
 		entry->sync.proposed = old + AHEAD + random() % AHEAD_SPREAD;
 		proposed = entry->sync.proposed;
 		if (!build(entry, ike_sa))
@@ -262,9 +269,9 @@ static status_t begin(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 static status_t end(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 					const uint8_t key[MCIPSEC_KEY_IKE], uint32_t mid_out)
 {
-	protocol_id_t protocol = PROTO_NONE;
+	protocol_id_t protocol = PROTO_NONE, own = PROTO_NONE;
+	uint32_t spi = 0, own_spi = 0;
 	mcipsec_ike_entry_t *entry;
-	uint32_t spi = 0;
 
 	ike_sa->set_message_id(ike_sa, TRUE, mid_out);
 	mcipsec_placeholder_remove(ike_sa);
@@ -275,6 +282,11 @@ static status_t end(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 	{
 		entry->sync.proposed = 0;
 		mcipsec_packets_clear(&entry->sync.packets);
+		if (mid_out != entry->sync.old)
+		{
+			own = entry->sync.proto;
+			own_spi = htonl(entry->sync.spi);
+		}
 		if (entry->request_imported)
 		{
 			protocol = entry->request_proto;
@@ -287,6 +299,10 @@ static status_t end(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 	if (protocol != PROTO_NONE)
 	{	/* the peer may have created it, and nobody has its keys */
 		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(protocol, spi));
+	}
+	if (own != PROTO_NONE)
+	{	/* the answer to that request got lost, and will not be heard any more */
+		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(own, own_spi));
 	}
 	return ike_sa->initiate(ike_sa, NULL, NULL);
 }

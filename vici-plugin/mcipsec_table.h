@@ -238,9 +238,11 @@ struct mcipsec_ike_entry_t {
 	bool doubt_in, doubt_out;
 
 	/** the peer was asked for the message ids: our next id before, the one we
-	 *  proposed (0 if it was not asked), the nonce, how often, the packet */
+	 *  proposed (0 if it was not asked), the nonce, the SPI that a request of
+	 *  charon's own named which was under way, how often, the packet */
 	struct {
-		uint32_t old, proposed, nonce;
+		uint32_t old, proposed, nonce, spi;
+		uint8_t proto;
 		u_int tries;
 		array_t *packets;
 	} sync;

@@ -107,7 +107,26 @@ if speaks:
     tap.equal(a.counter("synced"), 1, "because A asked the peer for the ids")
     stay(a, b, commit="no")
     tap.check(wait_for(lambda: b.counter("ike") == 1 and b.counter("child") == 1), "B follows", b.status())
-    old, new = a, b
+
+    # an answer gets lost while the ids are in doubt: what the peer made of the request
+    # is not left with it
+    asked, spis = log("B", "asking the peer for the message IDs"), peer_spis()
+    take_over("A", b)
+    deafen(True)
+    with b.lock:
+        b.entries.clear()
+    b.cmd.call("mcipsec-snapshot", {"group": GROUP})
+    key = wait_for(lambda: b.live("child"))[0]["key"]
+    tap.equal(b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "B begins a rekey")
+    tap.check(wait_for(lambda: len(peer_spis()) > 2, 30), "the peer answered, B does not hear it", peer_spis())
+    tap.check(wait_for(lambda: log("B", "asking the peer for the message IDs") > asked, 60), "B asks for the ids")
+    deafen(False)
+    tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 90),
+              "the peer is left with one CHILD_SA", (spis, peer_spis()))
+    tap.check(wait_for(lambda: ping(1, 1), 30), "ping through B")
+    stay(b, a, commit="no")
+    tap.check(wait_for(lambda: a.counter("ike") == 1 and a.counter("child") == 1), "A follows", a.status())
+    old, new = b, a
 else:
     old, new = b, a
 
