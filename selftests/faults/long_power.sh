@@ -10,12 +10,8 @@
 . "$FAULTS_DIR/power.sh"
 
 # An audit each second, and time to see a packet held.
-faults_configure()
-{
-	mkdir -p "$LAB_DIR/$1/etc/mcipsec/conf.d"
-	printf '[redundancy.multi-chassis.peer."%s".sync.ipsec]\naudit-interval = 1\noutput-commit-limit = 5000\n' \
-		"$(peer_address "$1")" >"$LAB_DIR/$1/etc/mcipsec/conf.d/power.toml"
-}
+OUTPUT_COMMIT=5000
+faults_configure() { echo 'audit-interval = 1' >>"$LAB_DIR/$1/etc/mcipsec/conf.d/faults.toml"; }
 
 faults_up
 power_in_rekeys
