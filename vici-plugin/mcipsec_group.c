@@ -310,6 +310,12 @@ static void drop_tasks(ike_sa_t *ike_sa)
 			case CHILD_DELETING:
 				child_sa->set_state(child_sa, CHILD_INSTALLED);
 				break;
+			case CHILD_DELETED:
+				/* it has ended for everybody; charon keeps its inbound half for
+				 * late packets, and would not get to remove it any more */
+				ike_sa->remove_child_sa(ike_sa, enumerator);
+				child_sa->destroy(child_sa);
+				break;
 			default:
 				break;
 		}

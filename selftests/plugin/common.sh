@@ -6,7 +6,8 @@
 # the other, each with fresh charons: a guest and its nodes take longer to be
 # there than most drivers run.
 #
-# IKE=... ESP=... choose the proposals, PLUGINS=... adds plugins of charon.
+# IKE=... ESP=... choose the proposals, PLUGINS=... adds plugins of charon;
+# DELETE_DELAY=... how long a gateway keeps a CHILD_SA that was rekeyed.
 
 plugin_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$plugin_here/../lib.sh"
@@ -82,7 +83,11 @@ plugin_conf()
 	{
 		cat "$etc/strongswan.lab"
 		echo "charon {"
-		echo "	delete_rekeyed_delay = 1"
+		if [ "$1" = peer ]; then
+			echo "	delete_rekeyed_delay = 1"
+		else
+			echo "	delete_rekeyed_delay = ${DELETE_DELAY:-1}"
+		fi
 		echo "	retransmit_timeout = 2"
 		[ -z "${FRAGMENT_SIZE:-}" ] || echo "	fragment_size = $FRAGMENT_SIZE"
 		echo "	plugins {"
