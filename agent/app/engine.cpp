@@ -373,6 +373,7 @@ Expected<void> Engine::start_mimp(const PeerConfig &peer)
     cb.prepare_standby = [this](const mimp::HandoverPrepareStandby &h) {
         if (auto *g = find(h.group)) {
             g->prepare_waits = h.id;
+            g->prepare_ignores = h.ignore_protection;
             if (g->sync)
                 g->sync->begin_handover(g->id);
             try_prepared(*g);

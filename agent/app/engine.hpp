@@ -114,6 +114,7 @@ private:
         } life;
         SwitchoverView switchover;
         std::uint64_t prepare_waits = 0;        // hand-over that waits for imports
+        bool prepare_ignores = false;           // ... that are under way: what cannot be installed is left behind
         bool refill_done = false;               // charon has named what it holds
         Time refill_until{};                    // charon came back empty: not before its SAs are in again, with their numbers
         bool rekeys_left = false;               // begin once charon's snapshot is in

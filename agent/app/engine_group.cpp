@@ -458,7 +458,9 @@ void Engine::try_prepared(Group &g)
         return;
     const auto *tag = g.sync->tag_of(g.id);
     const auto status = tag ? g.sync->session().group_status(*tag) : std::nullopt;
-    if (!status || status->local.installing || status->local.await_conf || status->local.failed || status->local.local_deleted)
+    if (!status || status->local.installing)
+        return;
+    if (!g.prepare_ignores && status->local.await_conf + status->local.failed + status->local.local_deleted)
         return;
     p->mimp->event(mimp::HandoverPrepared{g.id, std::exchange(g.prepare_waits, 0)});
 }

@@ -55,7 +55,7 @@ Packet sample()
     g.priority = 200;
     g.state = Mastership::Master;
     g.active_members = 3;
-    g.oper_up = g.acting = g.nominal = g.reached = true;
+    g.oper_up = g.acting = g.nominal = g.reached = g.ignoring = true;
     g.phase = Phase::Prepare;
     g.generation = 0x31;
     g.handover = 0x4142434445464748;
@@ -86,12 +86,12 @@ void header_and_group(void **)
     // 0001 0024         group block, 36 bytes
     // 00000001 00000002 tunnel-group, peer-group
     // c8 04 0003        priority 200, master, three active members
-    // 0027 01 00        oper up, acting, nominal, reached; phase prepare; reserved
+    // 0067 01 00        oper up, acting, nominal, reached; phase prepare; reserved
     // 0000000000000031  generation
     // 4142434445464748  hand-over
     assert_hex(body_of(sample()),
                "02 0c 0074 00000001 0102030405060708 0000000000000009 1112131415161718 0000000000000a0b 2122232425262728"
-               "0001 0024 00000001 00000002 c8 04 0003 0027 01 00 0000000000000031 4142434445464748");
+               "0001 0024 00000001 00000002 c8 04 0003 0067 01 00 0000000000000031 4142434445464748");
 }
 
 void answer_and_restart(void **)

@@ -131,6 +131,13 @@ void refusals(void **)
     assert_true(why(0) == Refusal::Busy);
     w.run(1s);
     assert_true(w.is(Standby, Master));
+    assert_true(w.last<HandoverPrepareStandby>(1)->ignore_protection);      // the standby is told, too
+    w.run(10s);
+    w.feed(1, ProtectionChange{1, true, ""});
+    w.feed(1, ForceSwitchover{1, 5});
+    w.run(1s);
+    assert_true(w.is(Master, Standby));
+    assert_false(w.last<HandoverPrepareStandby>(0)->ignore_protection);
 
     World alone;
     alone.boot(0);

@@ -11,6 +11,7 @@ namespace {
 enum HeaderFlag : std::uint32_t { kRequest = 1u << 0, kAnswer = 1u << 1 };
 enum GroupFlag : std::uint16_t {
     kOperUp = 1u << 0, kActing = 1u << 1, kNominal = 1u << 2, kShutdown = 1u << 3, kPrepared = 1u << 4, kReached = 1u << 5,
+    kIgnoring = 1u << 6,
 };
 enum BlockType : std::uint16_t { kGroupBlock = 1, kRestartBlock = 2, kVersionsBlock = 3, kNewerBlock = 0x7ffe };
 constexpr std::size_t kBlockHeader = 4;
@@ -43,7 +44,7 @@ void put_group(Bytes &out, const GroupAdvert &g)
     put<std::uint16_t>(out, g.active_members);
     put<std::uint16_t>(out, static_cast<std::uint16_t>((g.oper_up ? kOperUp : 0) | (g.acting ? kActing : 0) | (g.nominal ? kNominal : 0) |
                                                        (g.shutdown ? kShutdown : 0) | (g.prepared ? kPrepared : 0) |
-                                                       (g.reached ? kReached : 0)));
+                                                       (g.reached ? kReached : 0) | (g.ignoring ? kIgnoring : 0)));
     put<std::uint8_t>(out, static_cast<std::uint8_t>(g.phase));
     put<std::uint8_t>(out, 0);
     put<std::uint64_t>(out, g.generation);
@@ -71,6 +72,7 @@ bool get_group(ByteView block, GroupAdvert &g)
     g.shutdown = flags & kShutdown;
     g.prepared = flags & kPrepared;
     g.reached = flags & kReached;
+    g.ignoring = flags & kIgnoring;
     g.phase = static_cast<Phase>(phase);
     g.generation = get<std::uint64_t>(block, 20);
     g.handover = get<std::uint64_t>(block, 28);

@@ -46,6 +46,7 @@ struct GroupAdvert {
     bool shutdown = false;          // mc-ipsec shut down for the group
     bool prepared = false;
     bool reached = false;           // the sender counts us as reached
+    bool ignoring = false;          // with prepare: whatever the standby lacks (ignore-protection-status)
     Phase phase = Phase::None;
     Generation generation = 0;
     std::uint64_t handover = 0;     // id of the hand-over that `phase` is about

@@ -59,6 +59,7 @@ void Session::force_switchover(const ForceSwitchover &e, Time now, Actions &out)
     if (!g->nominal && !e.ignore_protection)
         return refuse(Refusal::NotReady);
     g->leading = true;
+    g->ignoring = e.ignore_protection;
     g->phase = Phase::Prepare;
     g->handover = e.id;
     g->phase_until = now + config_->prepare_timeout;
@@ -148,7 +149,7 @@ void Session::handover_follow(Group &g, Actions &out)
         g.handover = peer.handover;
         if (g.state == Mastership::Standby && g.oper_up && !g.shutdown) {
             g.phase = Phase::Prepare;
-            out.push_back(HandoverPrepareStandby{g.config.id, g.handover});
+            out.push_back(HandoverPrepareStandby{g.config.id, g.handover, peer.ignoring});
         } else {
             g.phase = Phase::Refused;
         }

@@ -179,6 +179,7 @@ GroupAdvert Session::advert(const Group &g) const
     a.phase = g.phase;
     a.generation = g.generation;
     a.handover = g.handover;
+    a.ignoring = g.leading && g.ignoring;
     return a;
 }
 

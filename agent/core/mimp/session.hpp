@@ -144,7 +144,7 @@ struct SetState {
 
 // Standby: apply every record of the group, then event HandoverPrepared. The
 // prepared gate is set by a SetState when that event is in.
-struct HandoverPrepareStandby { GroupId group = 0; std::uint64_t id = 0; };
+struct HandoverPrepareStandby { GroupId group = 0; std::uint64_t id = 0; bool ignore_protection = false; };
 // Old master, follows its SetState(master -> standby, defer_routes): export the
 // now frozen sequence state, see it acknowledged by the peer, then event HandoverExported.
 struct HandoverFlipAndExport { GroupId group = 0; std::uint64_t id = 0; };
@@ -290,6 +290,7 @@ private:
         Generation told_generation = 0;     // in the last SetState
         bool prepared = false;
         bool defer_routes = false;
+        bool ignoring = false;              // the hand-over that this node leads ignores protection status
         bool oper_up = false;
         bool shutdown = false;
         bool nominal = false;
