@@ -622,8 +622,14 @@ Expected<void> Engine::wire_sync(SyncControl &s)
         if (auto *g = find(id)) {
             g->inputs = inputs;
             protect(*g);
-            try_prepared(*g);
         }
+    };
+    // The import that a hand-over waits for may end within the grace in which it does not
+    // count as pending: then protection status says nothing.
+    s.callbacks.stepped = [this, &s] {
+        for (auto &[id, g] : groups_)
+            if (g.prepare_waits && g.sync == &s)
+                try_prepared(g);
     };
     s.callbacks.frozen_applied = [this](GroupId id, std::uint64_t handover) {
         auto *g = find(id);

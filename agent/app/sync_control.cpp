@@ -279,6 +279,8 @@ void SyncControl::step(mcs::Event event)
     guard.dismiss();
     stepping_ = false;
     (void)timer_.arm(session_.deadline());
+    if (callbacks.stepped)
+        callbacks.stepped();
 }
 
 void SyncControl::run(mcs::Action &&action)
