@@ -112,23 +112,6 @@ static void measure(struct nl *nl, struct sample *us, int from, int to)
 	}
 }
 
-static void make_group(struct nl *nl)
-{
-	struct mcipsec_addr addr = {.family = AF_INET};
-	struct nlmsghdr *nlh = nl_genl(nl, request, MCIPSEC_CMD_GROUP_NEW, NLM_F_CREATE);
-	struct nlattr *nest;
-
-	inet_pton(AF_INET, XFRM_GATEWAY, addr.addr);
-	mnl_attr_put_u32(nlh, MCIPSEC_A_GROUP_ID, 1);
-	nest = mnl_attr_nest_start(nlh, MCIPSEC_A_ADDRS);
-	mnl_attr_put(nlh, MCIPSEC_A_ADDR, sizeof(addr), &addr);
-	mnl_attr_nest_end(nlh, nest);
-	if (nl_talk(nl, nlh, NULL, NULL)) {
-		fprintf(stderr, "GROUP_NEW: %s\n", nl->error);
-		exit(1);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	unsigned int n = argc > 1 ? atoi(argv[1]) : 10000;
@@ -138,7 +121,7 @@ int main(int argc, char **argv)
 
 	if (!nl_find_mcipsec(genl))
 		return 4;
-	make_group(genl);
+	nl_make_group(genl, XFRM_GATEWAY);
 	open_packets();
 	measure(genl, &one, 0, FLIPS / 2); /* warm up; overwritten */
 	if (!xfrm_add(xfrm, 0, 1))

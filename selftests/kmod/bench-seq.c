@@ -8,7 +8,6 @@
 #include "nl.h"
 #include "xfrm.h"
 
-#include <arpa/inet.h>
 #include <linux/genetlink.h>
 #include <linux/mcipsec.h>
 #include <linux/netlink.h>
@@ -95,23 +94,6 @@ static double bulk_import(struct nl *nl, const struct export *e)
 	return seconds_since(start);
 }
 
-static void make_group(struct nl *nl)
-{
-	struct mcipsec_addr addr = {.family = AF_INET};
-	struct nlmsghdr *nlh = nl_genl(nl, request, MCIPSEC_CMD_GROUP_NEW, NLM_F_CREATE);
-	struct nlattr *nest;
-
-	inet_pton(AF_INET, XFRM_GATEWAY, addr.addr);
-	mnl_attr_put_u32(nlh, MCIPSEC_A_GROUP_ID, 1);
-	nest = mnl_attr_nest_start(nlh, MCIPSEC_A_ADDRS);
-	mnl_attr_put(nlh, MCIPSEC_A_ADDR, sizeof(addr), &addr);
-	mnl_attr_nest_end(nlh, nest);
-	if (nl_talk(nl, nlh, NULL, NULL)) {
-		fprintf(stderr, "GROUP_NEW: %s\n", nl->error);
-		exit(1);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	unsigned int n = argc > 1 ? atoi(argv[1]) : 10000, outbound = n / 2;
@@ -123,7 +105,7 @@ int main(int argc, char **argv)
 
 	if (!nl_find_mcipsec(genl))
 		return 4;
-	make_group(genl);
+	nl_make_group(genl, XFRM_GATEWAY);
 	if (!xfrm_add(xfrm, 0, n))
 		return 1;
 	for (int r = 0; r < ROUNDS; r++) {

@@ -5,6 +5,7 @@
  */
 #include "nl.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/mcipsec.h>
@@ -143,4 +144,22 @@ bool nl_find_mcipsec(struct nl *nl)
 
 	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, MCIPSEC_GENL_NAME);
 	return nl_talk(nl, nlh, family_attrs, nl) == 0;
+}
+
+void nl_make_group(struct nl *nl, const char *address)
+{
+	struct mcipsec_addr addr = {.family = AF_INET};
+	char buf[256];
+	struct nlmsghdr *nlh = nl_genl(nl, buf, MCIPSEC_CMD_GROUP_NEW, NLM_F_CREATE);
+	struct nlattr *nest;
+
+	inet_pton(AF_INET, address, addr.addr);
+	mnl_attr_put_u32(nlh, MCIPSEC_A_GROUP_ID, 1);
+	nest = mnl_attr_nest_start(nlh, MCIPSEC_A_ADDRS);
+	mnl_attr_put(nlh, MCIPSEC_A_ADDR, sizeof(addr), &addr);
+	mnl_attr_nest_end(nlh, nest);
+	if (nl_talk(nl, nlh, NULL, NULL)) {
+		fprintf(stderr, "GROUP_NEW: %s\n", nl->error);
+		exit(1);
+	}
 }

@@ -38,6 +38,9 @@ struct nlmsghdr *nl_genl(struct nl *nl, void *buf, uint8_t cmd, uint16_t flags);
  */
 int nl_talk(struct nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *data);
 
+/* Create tunnel-group 1 with one IPv4 address; exits with a message if that fails. */
+void nl_make_group(struct nl *nl, const char *address);
+
 uint64_t now_ns(int clock);
 
 #endif
