@@ -49,7 +49,8 @@ static unsigned int mcipsec_gate(struct mcipsec_group *g, enum mcipsec_class cla
 	action = mcipsec_group_action(g, &lapsed);
 	if (in && (action == MCIPSEC_ACTION_SHUNT || action == MCIPSEC_ACTION_PREPARED))
 		return mcipsec_shunt(g, action, class, in, skb, state);
-	if (mcipsec_verdict_of(action, class, MCIPSEC_ORIGIN_OTHER) == MCIPSEC_PASS) {
+	if (mcipsec_verdict_of(action, class, MCIPSEC_ORIGIN_OTHER) == MCIPSEC_PASS ||
+	    (class == MCIPSEC_CLASS_OUT_ESP && mcipsec_group_drains(g, action))) {
 		mcipsec_count_pass(g, class);
 		return NF_ACCEPT;
 	}

@@ -109,6 +109,36 @@ enum mcipsec_action mcipsec_group_action(const struct mcipsec_group *g, bool *la
 	return mcipsec_action_of(state, flags, ok, can_shunt);
 }
 
+/*
+ * Does a packet still pass the last line that the gate let in? It does for a grace
+ * period after a group went from forwarding to @action, if that is shunting: the
+ * gate shuts at once, what is behind it ends its way. Under RCU.
+ */
+bool mcipsec_group_drains(const struct mcipsec_group *g, enum mcipsec_action action)
+{
+	const struct mcipsec_lease *lease;
+
+	if (action != MCIPSEC_ACTION_SHUNT)
+		return false;
+	smp_rmb();	/* with mcipsec_group_drain() */
+	if (likely(!READ_ONCE(g->draining)))
+		return false;
+	lease = READ_ONCE(g->lease);
+	return !lease || mcipsec_lease_runs(lease);
+}
+
+/* Before the state that ends forwarding. Under mcipsec_net.lock, as is drained. */
+void mcipsec_group_drain(struct mcipsec_group *g)
+{
+	WRITE_ONCE(g->draining, true);
+	smp_wmb();	/* with mcipsec_group_drains() */
+}
+
+void mcipsec_group_drained(struct mcipsec_group *g)
+{
+	WRITE_ONCE(g->draining, false);
+}
+
 /* Under mcipsec_net.lock. The one store that flips a group. */
 void mcipsec_group_set_mode(struct mcipsec_group *g, u8 state, u32 flags)
 {

@@ -120,6 +120,7 @@ struct mcipsec_group {
 	u64			generation;
 	u64			since;		/* of the state, CLOCK_BOOTTIME ns */
 	bool			owned;
+	bool			draining;	/* read under RCU, too */
 	u8			cookie[MCIPSEC_COOKIE_LEN];
 	struct list_head	addrs;
 	unsigned int		n_addrs;
@@ -158,6 +159,9 @@ void mcipsec_group_set_nexthops(struct mcipsec_group *g, bool public,
 				struct mcipsec_nexthops *nhs);
 void mcipsec_group_set_mode(struct mcipsec_group *g, u8 state, u32 flags);
 enum mcipsec_action mcipsec_group_action(const struct mcipsec_group *g, bool *lapsed);
+bool mcipsec_group_drains(const struct mcipsec_group *g, enum mcipsec_action action);
+void mcipsec_group_drain(struct mcipsec_group *g);
+void mcipsec_group_drained(struct mcipsec_group *g);
 void mcipsec_group_release_all(struct mcipsec_net *mn);
 
 /* lease.c */

@@ -17,6 +17,7 @@ struct mcipsec_flip {
 	u32			flags;
 	u8			state;
 	bool			has_generation;
+	u32			drains;		/* the group's number, 0: it does not */
 };
 
 /* Under the lock; changes nothing. */
@@ -67,8 +68,12 @@ static int mcipsec_flip_parse(struct mcipsec_net *mn, const struct nlattr *nest,
 	return 0;
 }
 
-/* Under the lock; true if the group let packets through and does not now. */
-static bool mcipsec_flip_apply(const struct mcipsec_flip *flip, const u8 *cookie)
+/*
+ * Under the lock; true if the group let packets through and does not now. A
+ * standby was told to be one and gives way to a master that waits for our word:
+ * what is under way may end. A node that must not forward stops here and now.
+ */
+static bool mcipsec_flip_apply(struct mcipsec_flip *flip, const u8 *cookie)
 {
 	struct mcipsec_group *g = flip->g;
 	bool lapsed, opened, closed, told;
@@ -82,11 +87,33 @@ static bool mcipsec_flip_apply(const struct mcipsec_flip *flip, const u8 *cookie
 	}
 	memcpy(g->cookie, cookie, MCIPSEC_COOKIE_LEN);
 	g->owned = true;
+	if (opened && flip->state == MCIPSEC_STATE_STANDBY) {
+		mcipsec_group_drain(g);
+		flip->drains = g->id;
+	}
 	mcipsec_group_set_mode(g, flip->state, flip->flags);
 	closed = mcipsec_group_action(g, &lapsed) < MCIPSEC_ACTION_FORWARD;
 	if (told || was != g->mode)
 		mcipsec_event(g, MCIPSEC_EVENT_STATE, GFP_KERNEL);
 	return opened && closed;
+}
+
+/* Let packets that were passed by the old state reach their end. */
+static void mcipsec_flips_drain(struct mcipsec_net *mn, const struct mcipsec_flip *flips,
+				unsigned int n)
+{
+	struct mcipsec_group *g;
+	unsigned int i;
+
+	/* Without the lock: a lease may have to be renewed meanwhile. */
+	synchronize_rcu_expedited();
+	mutex_lock(&mn->lock);
+	for (i = 0; i < n; i++) {
+		g = flips[i].drains ? mcipsec_group_get(mn, flips[i].drains) : NULL;
+		if (g)
+			mcipsec_group_drained(g);
+	}
+	mutex_unlock(&mn->lock);
 }
 
 int mcipsec_nl_state_set(struct sk_buff *skb, struct genl_info *info)
@@ -125,11 +152,10 @@ int mcipsec_nl_state_set(struct sk_buff *skb, struct genl_info *info)
 	for (i = 0; !err && i < n; i++)
 		closed |= mcipsec_flip_apply(&flips[i], nla_data(cookie));
 	mutex_unlock(&mn->lock);
-	kvfree(flips);
 
-	/* Let packets that were passed by the old state reach their end. */
 	if (closed)
-		synchronize_rcu_expedited();
+		mcipsec_flips_drain(mn, flips, n);
+	kvfree(flips);
 	return err;
 }
 

@@ -8,7 +8,8 @@
  * after it, which no path leaves out. A packet that is let through is passed
  * on to the next handler (-EINVAL, 1), as if this one did not exist.
  *
- * A prepared group lets through: the gate has sorted the packets.
+ * A prepared group lets through: the gate has sorted the packets. So does one
+ * that was closed a moment ago, what the gate let in before.
  */
 #include <net/ip.h>
 #include <net/ipv6.h>
@@ -30,7 +31,7 @@ static bool mcipsec_xfrm_closed(const struct sk_buff *skb, u16 family, const voi
 	if (g) {
 		enum mcipsec_action action = mcipsec_group_action(g, &lapsed);
 
-		closed = action != MCIPSEC_ACTION_FORWARD && action != MCIPSEC_ACTION_PREPARED;
+		closed = action < MCIPSEC_ACTION_FORWARD && !mcipsec_group_drains(g, action);
 		if (closed) {
 			mcipsec_count(g, MCIPSEC_STAT_DROP_XFRM);
 			if (lapsed)

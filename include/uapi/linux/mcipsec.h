@@ -79,7 +79,8 @@ enum mcipsec_cmd {
 	 * -EBUSY: owned by another cookie whose lease runs. All groups of the
 	 * message change, or none. When the reply arrives no packet is treated
 	 * by the old state any more: sequence state of a group that stopped
-	 * forwarding is frozen.
+	 * forwarding is frozen. A group that shunts from now on lets those end
+	 * their way until then that were past its hooks.
 	 */
 	MCIPSEC_CMD_STATE_SET,
 	/*
