@@ -8,7 +8,8 @@ usage: flow_report.py --a NAME FILE --b NAME FILE [--from SECONDS] [--to SECONDS
 Times are Unix seconds. A packet counts in the window if it was sent in it.
 The gap is the longest time between two arrivals at one end in the window,
 less the usual interval; an end that stopped getting packets counts up to the
-window's end. Prints one line a direction: "A > B: sent N lost N gap N ms".
+window's end. Prints one line a direction: "A > B: sent N lost N gap N ms"; --json
+tells more, as when the first lost ones were sent (lost_ms, after --from).
 """
 
 import argparse
@@ -53,6 +54,7 @@ def direction(sent, got, start, end):
     return {
         "sent": len(inside),
         "lost": len(inside - arrived),
+        "lost_ms": [round((sent[seq] - start) / 1000) for seq in sorted(inside - arrived)[:20]],
         "duplicates": double,
         "gap_ms": round(outage / 1000),
         "gap_from": gap_at / 1e6,

@@ -105,6 +105,17 @@ flow_recovered()
 	flow_window "$from" "$now" --json | jq -e '[.[] | .sent > 20 and .lost == 0] | all' >/dev/null
 }
 
+# drops: what the gateways' gates and XFRM have dropped so far, for whoever looks for
+# a packet that got lost.
+drops()
+{
+	local node
+	for node in "${GATEWAYS[@]}"; do
+		diag "$node has dropped: gate $(ask "$node" "$(find_object gate_counters) | .gate_counters | with_entries(select((.key | startswith(\"drop\")) and .value > 0)) | tojson" show isa tunnel-group 1)," \
+			"XFRM $(lab "$node" awk '$2 { printf "%s %s ", $1, $2 }' /proc/net/xfrm_stat)"
+	done
+}
+
 capture() { "$LAB_SRC/capture.py" "$@"; }
 
 # timeline FROM TO [--parts]: what the parts did, in order, relative to FROM.
