@@ -279,12 +279,12 @@ def start(node, *command):
 
 
 def forget(*nodes):
-    """End what earlier attempts left behind, without waiting for the peer."""
+    """End what earlier attempts left behind, without waiting for the peer. By number: a
+    responder's half-open IKE_SA has no name yet."""
     for node in nodes:
-        def gone(node=node):
-            lab(node, "swanctl", "--terminate", "--ike", "tunnel", "--force", "--timeout", "1", check=False)
-            return not list_sas(node)
-        wait_for(gone)
+        for sa in list_sas(node):
+            lab(node, "swanctl", "--terminate", "--ike-id", sa["uniqueid"], "--force", "--timeout", "1", check=False)
+        wait_for(lambda node=node: not list_sas(node))
 
 
 def take_over(old, new):
