@@ -42,6 +42,8 @@ step 8 "SeGW-1 (200) is master, SeGW-2 (150) standby; VRRP follows"
 check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby || abort "no election"
 check_wait "VRRP 10: base and in-use 200 master on SeGW-1, 100 and 100 backup on SeGW-2" 30 \
 	vrrp_state SeGW-1 Master 200 200 SeGW-2 Backup 100 100
+check_is "VRRP 10 has policy 1 on SeGW-1" 1 vrrp SeGW-1 pol_id
+check_is "and none on SeGW-2" n/a vrrp SeGW-2 pol_id
 check_is "gate of SeGW-1" forward gate SeGW-1
 check_is "gate of SeGW-2" shunt gate SeGW-2
 for node in SeGW-1 SeGW-2; do

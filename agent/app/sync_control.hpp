@@ -18,6 +18,7 @@
 #include "app/charon_control.hpp"
 #include "app/config.hpp"
 #include "core/mcs/session.hpp"
+#include "core/seq_import.hpp"
 #include "core/seqstate.hpp"
 #include "core/tunnel_counters.hpp"
 #include "io/mcipsec_nl.hpp"
@@ -134,6 +135,7 @@ private:
         Mastership state = Mastership::Discovery;
         bool sample_failed = false;
         std::uint64_t receive_only = 0;
+        std::size_t refused = 0;        // SAs whose numbers the kernel did not take, as last said
         std::map<mcs::Key, Held> held;      // outbound SAs that send nothing until their number is set
         std::unordered_map<SaId, Time, SaIdHash> inbound;   // last authenticated packet seen here
         TunnelCounters counters;
@@ -159,8 +161,9 @@ private:
     void release_sequence(Group &g, const mcs::Key &child);
     bool waits_for_outbound(const Group &g, const mcs::Key &child) const;
     void seed_late(Group &g);
+    Expected<SeqImport> seq_set(Group &g, std::span<const mcipsec_seq> sas, bool end_hold = false);
+    void tell_refused(Group &g, const SeqImport &done);
     // How many of them the kernel does not have.
-    Expected<std::size_t> seq_set(Group &g, std::span<const mcipsec_seq> sas, bool end_hold = false);
     Expected<std::size_t> seed(Group &g, std::span<const mcipsec_seq> sas);
     Expected<std::vector<mcipsec_seq>> seq_get(GroupId group);
     void stop_unsafe(Group &g);

@@ -57,10 +57,12 @@ Expected<std::size_t> SyncControl::seed(Group &g, std::span<const mcipsec_seq> s
     std::vector<mcipsec_seq> raise;
     for (const auto &sa : sas)
         raise.push_back(g.seq.reseed(sa, now, acting_master(g.state)));
-    auto missing = seq_set(g, raise, true);
-    if (!missing)
-        g.seq.not_given(raise, now);
-    return missing;
+    const auto done = seq_set(g, raise, true);
+    if (!done)
+        return tl::unexpected(done.error());
+    if (!done->refused.empty())
+        return fail(-EPERM, fmt::format("the kernel refused the numbers of {} of its SAs (hardware offload, or no address of the group)", done->refused.size()));
+    return done->missing;
 }
 
 // In the middle of a rekey charon installs the outbound SA later.
@@ -95,16 +97,28 @@ Expected<void> SyncControl::seed_sequence(Group &g, const mcs::Key &child, const
     return {};
 }
 
-Expected<std::size_t> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas, bool end_hold)
+// What the kernel was not given is as good as unknown (SeqState::not_given).
+Expected<SeqImport> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas, bool end_hold)
 {
-    if (sas.empty())
-        return 0;
-    const auto result = kernel_.seq_set(g.id, sas, 0, end_hold);
-    if (!result)
-        return tl::unexpected(result.error());
-    if (result->refused)
-        return fail(-EPERM, fmt::format("the kernel refused {} of {} (hardware offload, or a jump of 2^31)", result->refused, sas.size()));
-    return result->missing;
+    auto done = import_sequence(sas, [&](std::span<const mcipsec_seq> part) { return kernel_.seq_set(g.id, part, 0, end_hold); });
+    if (!done)
+        g.seq.not_given(sas, loop_.now());
+    else if (!done->refused.empty())
+        g.seq.not_given(done->refused, loop_.now());
+    return done;
+}
+
+// Samples come five times a second: what is refused each time is said once.
+void SyncControl::tell_refused(Group &g, const SeqImport &done)
+{
+    if (done.refused.size() > g.refused)
+        log_.write({.level = io::Level::Error,
+                    .event = std::string(io::event::kAlarm),
+                    .text = fmt::format("tunnel-group {}: the kernel refuses the sequence numbers of {} SAs (hardware offload, or no address of the group): "
+                                        "after a takeover they only receive until they are rekeyed; one has the SPI {:08x}",
+                                        g.id, done.refused.size(), be32toh(done.refused.front().spi)),
+                    .group = g.id});
+    g.refused = done.refused.size();
 }
 
 void SyncControl::run_import_seq(const mcs::act::ImportSeq &a)
@@ -118,10 +132,11 @@ void SyncControl::run_import_seq(const mcs::act::ImportSeq &a)
     if (a.complete)
         g->seq.complete(taken);
     // A hold that is not ours is of an agent that died in the middle of an import.
-    if (auto done = seq_set(*g, raise, g->held.empty()); !done) {
-        g->seq.not_given(raise, now);
+    const auto done = seq_set(*g, raise, g->held.empty());
+    if (done)
+        tell_refused(*g, *done);
+    else
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence import: " + done.error().text, .group = g->id});
-    }
 }
 
 void SyncControl::run_frozen(const mcs::act::FrozenReceived &a)
@@ -130,8 +145,8 @@ void SyncControl::run_frozen(const mcs::act::FrozenReceived &a)
     if (!g)
         return;
     const auto raise = g->seq.frozen(a.sas, loop_.now(), acting_master(g->state));
-    if (auto done = seq_set(*g, raise); !done) {
-        g->seq.not_given(raise, loop_.now());
+    const auto done = seq_set(*g, raise);
+    if (!done) {
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "frozen sequence import: " + done.error().text, .group = g->id});
         return;
     }
@@ -165,10 +180,8 @@ void SyncControl::sample(GroupId group)
         params.send_time = std::max(params.send_time, paced);
         g->seq.set_params(params);
         const auto raise = g->seq.refresh(now);
-        if (auto done = seq_set(*g, raise); !done) {
-            g->seq.not_given(raise, now);
+        if (auto done = seq_set(*g, raise); !done)
             log_.write({.level = io::Level::Warning, .event = std::string(io::event::kKernel), .text = "margin: " + done.error().text, .group = group});
-        }
         if (now >= g->tidied + kTidyInterval)
             if (const auto all = seq_get(group)) {
                 tidy(*g, *all);
@@ -279,14 +292,23 @@ void SyncControl::stop_unsafe(Group &g)
     const auto stop = g.seq.must_stop(loop_.now());
     if (stop.empty())
         return;
-    g.receive_only += stop.size();
-    auto done = seq_set(g, stop);
-    if (!done)
-        g.seq.not_given(stop, loop_.now());
+    const auto done = seq_set(g, stop);
+    if (!done) {
+        log_.write({.level = io::Level::Error,
+                    .event = std::string(io::event::kAlarm),
+                    .text = fmt::format("tunnel-group {}: {} SAs must not send, but: {}", g.id, stop.size(), done.error().text),
+                    .group = g.id});
+        return;
+    }
+    if (!done->refused.empty())
+        tell_refused(g, *done);
+    const auto stopped = stop.size() - done->refused.size();
+    if (!stopped)
+        return;
+    g.receive_only += stopped;
     log_.write({.level = io::Level::Warning,
                 .event = std::string(io::event::kAlarm),
-                .text = done ? fmt::format("tunnel-group {}: {} SAs only receive until they are rekeyed: their sequence state is too old", g.id, stop.size())
-                             : fmt::format("tunnel-group {}: {} SAs must not send, but: {}", g.id, stop.size(), done.error().text),
+                .text = fmt::format("tunnel-group {}: {} SAs only receive until they are rekeyed: their sequence state is too old", g.id, stopped),
                 .group = g.id});
 }
 
