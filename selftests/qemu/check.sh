@@ -266,6 +266,7 @@ for kernel in $kernels; do
 		case $script in
 		demo.sh | demo-more.sh) alone "$script" "$kernel" 1500 "selftests/$script" --tap ;;
 		lab/plain.sh) alone "$script" "$kernel" 900 "selftests/$script" ;;
+		faults/test_*) guest "$script" "$kernel" 1800 "selftests/$script" ;;
 		*/long_*) guest "$script" "$kernel" 14400 "selftests/$script" ;;
 		*) guest "$script" "$kernel" 900 "selftests/$script" ;;
 		esac

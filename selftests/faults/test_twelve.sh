@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# long_twelve.sh - the twelve faults that tell most, in one guest.
+# test_twelve.sh - the twelve faults that tell most, in one guest.
 #
-# usage: long_twelve.sh [PATTERN]	only the cases whose title matches
+# usage: test_twelve.sh [PATTERN]	only the cases whose title matches
 
 . "$(dirname "$0")/faults.sh"
 . "$FAULTS_DIR/daemons.sh"
