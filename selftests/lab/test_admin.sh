@@ -4,12 +4,26 @@
 # test_admin.sh - the shutdowns of the seed, by command while everything runs: of the
 # synchronisation, of a tunnel-group under mc-ipsec, of the peer, of the tunnel-group
 # itself. Each takes what it names and no more; each goes back; the CE's tunnel lives.
+#
+# SeGW-1 has standby-restart = "restart": what comes back from a shutdown drops its IKE
+# states without a message and gets all of its tunnels anew, as the seed has it.
 
 . "$(dirname "$0")/scene.sh"
 
 admin() { lab "$1" mcipsec admin "${@:2}"; }
 
-plan $((SCENE_POINTS + 24))
+scene_configure()
+{
+	[ "$1" != SeGW-1 ] || sed -i '/mc-ipsec.tunnel-group.1\]/a standby-restart = "restart"' \
+		"$LAB_DIR/SeGW-1/etc/mcipsec/mcipsec.toml"
+}
+emptied() { grep -q 'standby-restart, 1 IKE_SAs dropped, all is installed anew' "$LAB_DIR/SeGW-1/log/mcipsecd.out"; }
+# its_ike_sa: the number that SeGW-1's charon gave the CE's IKE_SA.
+its_ike_sa() { lab SeGW-1 swanctl --list-sas --raw | grep -o 'uniqueid=[0-9]*'; }
+anew() { local now; now=$(its_ike_sa); [ -n "$now" ] && [ "$now" != "$ike_sa_before" ]; }
+sent_since() { capture from 10.10.20.1 "$OBS_DIR/public.pcap" --from "$1" --mac "$(gateway_mac SeGW-1)" | jq '.esp + .ike'; }
+
+plan $((SCENE_POINTS + 27))
 scene_up
 
 check "sync shutdown on SeGW-2" admin SeGW-2 redundancy peer 192.0.2.1 sync shutdown
@@ -26,9 +40,13 @@ check "mc-ipsec shutdown of tunnel-group 1 on SeGW-1, the master" \
 	admin SeGW-1 redundancy peer 192.0.2.2 mc-ipsec tunnel-group 1 shutdown
 check_wait "SeGW-2 takes over, SeGW-1 is notEligible" 20 roles SeGW-1 notEligible SeGW-2 master
 check_wait "CE-1's ping goes on" 20 ping_ce
+t=$EPOCHREALTIME ike_sa_before=$(its_ike_sa)
 check "mc-ipsec no-shutdown" admin SeGW-1 redundancy peer 192.0.2.2 mc-ipsec tunnel-group 1 no-shutdown
 check_wait "SeGW-1 stands by" 60 roles SeGW-1 standby SeGW-2 master
+check_wait "it drops its IKE states" 30 emptied
 check_wait "nominal again on both" 60 nominal
+check "it holds the tunnel anew" anew
+check_is "and has sent nothing for it" 0 sent_since "$t"
 
 check "peer shutdown on SeGW-1" admin SeGW-1 redundancy peer 192.0.2.2 shutdown
 check_wait "SeGW-2 goes on serving" 20 gate_is SeGW-2 forward
