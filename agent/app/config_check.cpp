@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "app/config_keys.hpp"
 #include "core/lease.hpp"
@@ -87,14 +88,30 @@ private:
                 error(path + "." + key, fmt::format("{} has two IPv{} addresses, allowed is one of each family", key, family));
     }
 
+    // The module knows a tunnel by its gateway address and a clear packet by its SA, not
+    // whether they are static or dynamic: one next-hop a side, VRF and family of a group.
+    using Side = std::tuple<GroupId, std::string, std::uint8_t>;        // group, VRF, family
+    template <typename Service>
+    void one_next_hop(std::map<Side, std::pair<IpAddress, std::string>> &first, const Service &s, const std::string &path)
+    {
+        for (const auto &[key, hops] : {std::pair(".static-tunnel-redundant-next-hop", &s.static_redundant_next_hop),
+                                        std::pair(".dynamic-tunnel-redundant-next-hop", &s.dynamic_redundant_next_hop)})
+            for (const auto &a : *hops)
+                if (const auto [it, fresh] = first.try_emplace({s.tunnel_group, s.vrf, a.family}, a, path + key); !fresh && it->second.first != a && it->second.second != path + key)
+                    error(path + key, fmt::format("{} is not {} of {}, allowed is one redundant-next-hop of a family in a service of tunnel-group {}",
+                                                  a.str(), it->second.first.str(), it->second.second, s.tunnel_group));
+    }
+
     void interfaces()
     {
+        std::map<Side, std::pair<IpAddress, std::string>> public_hop, private_hop;
         std::map<IpAddress, std::string> owner;     // address -> public, within one VRF of all groups
         for (const auto &[name, p] : c_.publics) {
             const std::string path = "ipsec.public." + path_element(name);
             known_group(p.tunnel_group, path + ".tunnel-group", "public " + quoted(name));
             one_per_family(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
             one_per_family(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
+            one_next_hop(public_hop, p, path);
             for (const auto &a : p.local_gateway_address) {
                 const auto [it, fresh] = owner.emplace(a, name);
                 if (!fresh)
@@ -106,6 +123,7 @@ private:
             known_group(p.tunnel_group, path + ".tunnel-group", "private " + quoted(name));
             one_per_family(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
             one_per_family(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
+            one_next_hop(private_hop, p, path);
         }
     }
 

@@ -104,6 +104,10 @@ void test_references(void **)
     refused(with(kSegw1, "interface = \"tunnel-1\"\n", "interface = \"tunnel-1\"\ntype = \"dynamic\"\n"), "static-route", "tunnel \"tunnel-1\" is dynamic and has static-route");
     refused(with(kSegw1, "active-mda-number = 1", "active-mda-number = 2"), "active-mda-number", "active-mda-number is 2, allowed is 1..1");
     refused(with(kSegw1, "[\"192.168.255.2\"]", "[\"192.168.255.2\", \"192.168.255.3\"]"), "192.168.255.3", "static-tunnel-redundant-next-hop has two IPv4 addresses");
+    refused(with(kSegw1, "[\"192.168.255.2\"]", "[\"192.168.255.2\"]\ndynamic-tunnel-redundant-next-hop = [\"192.168.255.3\"]"), "192.168.255.3", "192.168.255.3 is not 192.168.255.2 of ipsec.public");
+    good(with(kSegw1, "[\"192.168.255.2\"]", "[\"192.168.255.2\"]\ndynamic-tunnel-redundant-next-hop = [\"192.168.255.2\"]"));
+    refused(kSegw1 + "[ipsec.private.b]\ntunnel-group = 1\nvrf = \"vprn2\"\nstatic-tunnel-redundant-next-hop = [\"192.168.20.9\"]\n", "192.168.20.2", "192.168.20.2 is not 192.168.20.9 of ipsec.private.b.static-tunnel-redundant-next-hop, allowed is one redundant-next-hop of a family");
+    good(kSegw1 + "[ipsec.private.b]\ntunnel-group = 1\nvrf = \"vprn3\"\nstatic-tunnel-redundant-next-hop = [\"192.168.20.9\"]\n");
     refused(with(kSegw1, "authentication-key-file", "source-address = \"192.0.2.2\"\nauthentication-key-file"), "source-address", "source-address 192.0.2.2 is the peer's own address");
     refused(with(kSegw1, "authentication-key-file", "source-address = \"::1\"\nauthentication-key-file"), "source-address", "source-address ::1 and peer 192.0.2.2 are of different families");
     refused(with(kSegw1, "address = \"192.0.2.1\"\n", "address = \"\"\n"), kPeer + "]", "peer 192.0.2.2 has no source-address and [system] has no address");
