@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # long_marks.sh - how packets are marked and how large they may be, seen on the wire:
-#   MIMP, BFD and MCS between the chassis carry DSCP CS6;
+#   MIMP, BFD and MCS between the chassis carry DSCP CS6, and so does the gateways' IKE,
+#   as its connection asks for (dscp);
 #   the DSCP of a customer's packet is on its ESP, from both gateways;
 #   what is too long for the tunnel is answered with the tunnel's MTU, by the master and
 #   by the standby where it enters, and goes through when the sender has learned it;
+#   what may be fragmented is, before it enters the tunnel;
+#   the ESP of a tunnel with copy_df = no may be fragmented, whatever it carries;
 #   the gateway address answers the tunnel's peer, the VRRP address answers anybody.
 
 . "$(dirname "$0")/scene.sh"
@@ -13,25 +16,38 @@
 WIRE=$LAB_DIR/wire.pcap
 between() { tcpdump -n -r "$WIRE" "$1" 2>/dev/null | wc -l; }
 some() { [ "$(between "$1")" -ge 5 ]; }
-# esp NODE TOS: ESP packets with that octet that NODE has sent to CE-1
-esp()
+scene_configure()
+{
+	sed -i -e 's/mobike = no/&\n\t\tdscp = 110000/' -e 's/start_action = none/&\n\t\t\t\tcopy_df = no/' \
+		"$LAB_DIR/$1/etc/swanctl/conf.d/tunnel-1.conf"
+}
+# outer ADDRESS MAC PROTOCOL EXPRESSION: packets of that protocol from ADDRESS, sent by MAC, for
+# whose IP header `ip` the expression holds.
+outer()
 {
 	python3 -c '
-import sys
+import socket, sys
 sys.path.insert(0, sys.argv[1])
 import capture
-gateway = bytes([10, 10, 20, 1])
-print(sum(1 for _, mac, ip in capture.Capture(sys.argv[2]).frames()
-          if mac == sys.argv[3] and ip[9] == 50 and ip[12:16] == gateway and ip[1] == int(sys.argv[4], 0)))
-' "$LAB_SRC" "$OBS_DIR/public.pcap" "$(gateway_mac "$1")" "$2"
+source, mac, protocol = socket.inet_aton(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+holds = eval("lambda ip: " + sys.argv[6])
+print(sum(1 for _, m, ip in capture.Capture(sys.argv[2]).frames()
+          if m == mac and ip[9] == protocol and ip[12:16] == source and holds(ip)))
+' "$LAB_SRC" "$OBS_DIR/public.pcap" "$@"
 }
+# esp NODE TOS: ESP packets with that octet that NODE has sent to CE-1
+esp() { outer 10.10.20.1 "$(gateway_mac "$1")" 50 "ip[1] == $2"; }
+ike() { outer 10.10.20.1 "$(gateway_mac "$1")" 17 "$2"; }
+ike_seen() { [ "$(ike "$1" True)" -ge "$2" ]; }
+ce_mac() { lab CE-1 cat /sys/class/net/int-CE1-S1/address; }
 marked() { [ "$(esp "$1" 0xb8)" -ge "$2" ]; }
 ping_ef() { lab CE-1 ping -I vprn2 -I 192.168.1.1 -Q 0xb8 -c 3 -i 0.2 -W 2 192.168.2.1; }
-hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30; }
+hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30 >/dev/null; }
 # too_long: P-1 sends 1450 octets that must not be fragmented.
 too_long() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M do -s 1422 -c 1 -W 2 192.168.1.1 2>&1; }
 forget() { lab P-1 ip route flush cache; }
 learned() { lab P-1 ip route get vrf vprn2 192.168.1.1 from 192.168.2.1 2>/dev/null | grep -q 'mtu 1400' || too_long | grep -qE 'mtu ?= ?1400|mtu 1400'; }
+may_be_fragmented() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M dont -s 1422 -c 1 -W 2 192.168.1.1; }
 fits() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M do -s 1372 -c 1 -W 2 192.168.1.1; }
 p1_by() { lab P-1 ip route replace table 2 192.168.1.1/32 via "192.168.20$(($1 + 1)).1" dev "sdp-$((100 + 100 * $1))" proto static metric 1; }
 ping_gw() { lab CE-1 ping -I 10.10.10.1 -c 1 -W 2 10.10.20.1 >/dev/null; }
@@ -39,7 +55,7 @@ ping_gw_other() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 10.10.20.1 >/dev/null;
 ping_vrrp() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 172.16.1.254 >/dev/null; }
 counter() { ask "$1" "$(find_object gate) | .gate_counters.$2" show isa tunnel-group 1; }
 
-plan $((SCENE_POINTS + 27))
+plan $((SCENE_POINTS + 38))
 scene_up
 tcpdump -i w12-segw1 -n -U -w "$WIRE" 'udp port 7655 or udp port 4784 or tcp port 7656' >/dev/null 2>&1 &
 sniffer=$!
@@ -58,6 +74,11 @@ for node in SeGW-1 SeGW-2; do
 	forget
 	check_wait "$node is master: too long a packet is answered with the tunnel's MTU" 20 learned
 	check_wait "one that fits goes through" 20 fits
+	check_wait "and one that may be fragmented" 20 may_be_fragmented
+	check_is "which was done before: no ESP of its is a fragment" 0 outer 10.10.20.1 "$(gateway_mac "$node")" 50 '(ip[6] & 0x3f) | ip[7]'
+	check_is "none of its ESP forbids fragmentation" 0 outer 10.10.20.1 "$(gateway_mac "$node")" 50 'ip[6] & 0x40'
+	check_wait "its IKE is on the wire" 30 ike_seen "$node" 2
+	check_is "and all of it has CS6" 0 ike "$node" 'ip[1] & 0xfc != 0xc0'
 	check "the peer may ping the gateway address" ping_gw
 	check_not "nobody else on that link may" ping_gw_other
 	check "VRRP's address answers" ping_vrrp
@@ -66,6 +87,8 @@ for node in SeGW-1 SeGW-2; do
 		check_wait "protection status nominal on both" 60 nominal
 	}
 done
+check "control: CE-1's ESP forbids it, and its IKE has no CS6" test \
+	"$(outer 10.10.10.1 "$(ce_mac)" 50 'ip[6] & 0x40')" -ge 10 -a "$(outer 10.10.10.1 "$(ce_mac)" 17 'ip[1] == 0')" -ge 2
 p1_by 1
 forget
 shunted=$(counter SeGW-1 shunt_private)
