@@ -260,8 +260,8 @@ void Engine::begin_peers()
             g.sync->restore(id, before->debts);
         if (auto *p = peer_of(g))
             p->mimp->event(mimp::OperChange{id, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)});
-        else if (resumed_ && g.sync)
-            g.sync->set_role(id, g.state, false, g.generation);
+        else if (resumed_)
+            tell_role(g);
     }
     resumed_.reset();
 }

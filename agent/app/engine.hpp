@@ -168,6 +168,7 @@ private:
     bool refilling(Group &g);
     void alone(Group &g);
     void protect(Group &g);
+    void tell_role(Group &g);
     void group_changed(GroupId id);
     void peer_changed(const IpAddress &address);
     void try_prepared(Group &g);

@@ -98,12 +98,10 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
     if (!defer_routes) {
         routes_->set_state(g.id, state);
         vrrp_->set_forwarding(g.id, acting);
-        if (g.sync) {
-            const auto *p = peer_of(g);
-            g.sync->set_role(g.id, state, false, generation);
-            if (p)
-                group_changed(g.id);
-        }
+        if (peer_of(g))
+            group_changed(g.id);
+        else
+            tell_role(g);
     }
     if (was_acting && !acting) {
         const auto *peer = config_.peer_of(g.id);
@@ -415,24 +413,24 @@ void Engine::protect(Group &g)
     }
 }
 
-// The peer's advertisement of a group: MCS must know who is acting.
+// Who is acting, for MCS: MIMP's word, as far as gate and charon have it, too. What
+// they do not have yet comes with a SetState, and until then nothing is taken.
+void Engine::tell_role(Group &g)
+{
+    if (!g.sync)
+        return;
+    const auto *p = peer_of(g);
+    const bool carried_out = p && p->mimp->session().state(g.id) == g.state;
+    g.sync->set_role(g.id, g.hands_over ? Mastership::Master : g.state, carried_out ? p->mimp->session().role(g.id) : role_alone(g.state, g.generation));
+}
+
+// The peer's advertisement of a group.
 void Engine::group_changed(GroupId id)
 {
     auto *g = find(id);
-    auto *p = g ? peer_of(*g) : nullptr;
-    if (!p)
+    if (!g || !peer_of(*g))
         return;
-    const auto snapshot = p->mimp->snapshot();
-    for (const auto &v : snapshot.groups) {
-        if (v.config.id != id)
-            continue;
-        // An old master in the middle of a hand-over does not act any more, but
-        // its last records and its frozen state are still its own.
-        const bool hands_over = v.peer.phase == mimp::Phase::Flipped || v.peer.phase == mimp::Phase::Commit;
-        if (g->sync)
-            g->sync->set_role(id, g->hands_over ? Mastership::Master : g->state, v.peer_known && v.peer_reached && (v.peer.acting || hands_over) && !acting_master(g->state) && !g->hands_over,
-                              g->generation);
-    }
+    tell_role(*g);
     protect(*g);
 }
 

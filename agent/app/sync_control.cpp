@@ -491,13 +491,13 @@ void SyncControl::run_delete(const mcs::act::Delete &a)
 
 // ---- master: what goes to the peer ----
 
-void SyncControl::set_role(GroupId group, Mastership state, bool peer_acting, Generation generation)
+void SyncControl::set_role(GroupId group, Mastership state, const Role &role)
 {
     auto *g = group_of(group);
     if (!g)
         return;
     g->state = state;
-    step(mcs::ev::GroupRole{g->tag, acting_master(state), peer_acting, generation, state});
+    step(mcs::ev::GroupRole{g->tag, role, state});
 }
 
 bool SyncControl::lists(GroupId group) const

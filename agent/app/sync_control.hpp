@@ -75,7 +75,7 @@ public:
     void set_admin(bool up);
     // MIMP's sessions; the channel is made anew when they change. peer_epoch 0: not known yet.
     void set_mimp(std::uint64_t own_epoch, std::uint64_t peer_epoch);
-    void set_role(GroupId group, Mastership state, bool peer_acting, Generation generation);
+    void set_role(GroupId group, Mastership state, const Role &role);
     // charon is listing what it has of the group; snapshot_done follows.
     bool lists(GroupId group) const;
     void set_reasons(GroupId group, std::vector<std::string> reasons);

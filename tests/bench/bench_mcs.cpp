@@ -83,7 +83,7 @@ void memory_of_a_tunnel(benchmark::State &state)
         session.step(ev::CharonUp{1}, now);
         session.step(ev::LocalSnapshotBegin{kTag}, now);
         session.step(ev::LocalSnapshotEnd{kTag}, now);
-        session.step(ev::GroupRole{kTag, true, false, 1, Mastership::Master}, now);
+        session.step(ev::GroupRole{kTag, {true, false, 1}, Mastership::Master}, now);
         const auto before = mallinfo2().uordblks;
         const auto upsert = [&](const Key &key, const Key &parent, std::size_t size) {
             ev::LocalUpsert u;

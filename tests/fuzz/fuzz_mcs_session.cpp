@@ -63,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         case 2:
             acting = arg & 1;
             peer_acting = arg & 2;
-            step(ev::GroupRole{"t", acting, peer_acting, 1u + (arg >> 6), Mastership::Standby});
+            step(ev::GroupRole{"t", {acting, peer_acting, 1u + (arg >> 6)}, Mastership::Standby});
             break;
         case 3: step(ev::WriteReady{}); break;
         case 4: case 5: case 6: case 7: {  // a frame of any type with fields from the input

@@ -21,7 +21,9 @@
 //  (c) at most one takeover for the start, each fault and each member up
 //  (d) the gate is open only in master and eligible, and nobody says that he
 //      does not act before his gate is closed
-//  (e) no change is taken except from the acting master of the generation
+//  (e) no change is taken except from the acting master of the generation, nor
+//      sent by another; once all works the standby takes what its master sends.
+//      Asked of core/role.hpp, as MCS does
 //
 // explore [--states N] [--faults F] [--seed-bug N] [--only plain|bfd]; exit 1 with a trace on a violation.
 #include <cstdio>
@@ -158,7 +160,7 @@ int main(int argc, char **argv)
         else if (is("--only"))
             only = argv[++i];
         else {
-            std::fprintf(stderr, "usage: explore [--states N] [--faults F] [--seed-bug 1..7] [--only plain|bfd]\n");
+            std::fprintf(stderr, "usage: explore [--states N] [--faults F] [--seed-bug 1..8] [--only plain|bfd]\n");
             return 2;
         }
     }

@@ -361,10 +361,6 @@ struct SessionProbe {
                 carry_out(s, i, out);
             }
             break;
-        case 6:     // whoever the peer is, its changes are taken
-            if (g.peer_known)
-                g.peer.acting = true;
-            break;
         case 7:     // does not notice that it was asleep
             n.last_step_ = s.now;
             n.lease_expiry_ = s.now + 1s;
@@ -733,22 +729,44 @@ struct SessionProbe {
                 return "(d) the state was changed without an action";
             if (n.acting_gate && !acting_master(g.state))
                 return "(d) forwards outside master and eligible";
-            const Generation parity = i == 0 ? 1 : 0;       // the peer's
+            const Generation own = i;       // even ones are of node 0
+            const Role role = role_of(s, i);
+            if (speaks(role) && !acting_master(g.state) && !Session::ceded(g))
+                return "(e) a non-acting node sends changes";
+            if (speaks(role) && (role.generation & 1) != own)
+                return "(e) sends changes under a generation of the peer";
             for (Generation v = g.generation > 2 ? g.generation - 2 : 0; v <= g.generation + 2; ++v) {
-                if (n.session->admit(1, v) != Admit::Take)
+                if (judge(s, i, v) != Verdict::Take)
                     continue;
                 if (acting_master(g.state))
                     return "(e) an acting master takes changes";
-                if ((v & 1) != parity)
+                if ((v & 1) == own)
                     return "(e) takes changes of a generation that is not the peer's";
+                if (!g.peer.acting && !Session::ceded(g.peer))
+                    return "(e) takes changes of a peer that does not act";
+                if (v != g.peer.generation - Session::ceded(g.peer))
+                    return "(e) takes changes of another generation than the peer's";
             }
-            const auto stamp = n.session->stamp(1);
-            if (stamp && !acting_master(g.state) && !Session::ceded(g))
-                return "(e) a non-acting node stamps changes";
-            if (stamp && (*stamp & 1) == parity)
-                return "(e) stamps with a generation of the peer";
         }
+        if (s.quiet >= kRoundsBound * 2 && s.node[0].oper && s.node[1].oper)
+            for (int i = 0; i < 2; ++i)
+                if (s.node[i].state == Mastership::Standby && judge(s, i, role_of(s, 1 - i).generation) != Verdict::Take)
+                    return "(e) the standby does not take the changes of its master";
         return {};
+    }
+
+    // What MCS is told, and what it makes of a change; both as shipped.
+    Role role_of(const State &s, int i) const
+    {
+        Role r = s.node[i].session->role(1);
+        if (bug == 6 && !r.acting && s.node[i].session->groups_[0].peer_known)
+            r.peer_acting = true;       // whoever the peer is, its changes are taken
+        return r;
+    }
+    Verdict judge(const State &s, int i, Generation stamped) const
+    {
+        const Role r = role_of(s, i);
+        return judge_change(r, bug == 8 && stamped <= r.generation ? r.generation : stamped);   // 8: old ones, too
     }
 
     std::string describe(const State &s) const

@@ -128,7 +128,7 @@ public:
 
     void role(Node &n, bool acting, bool peer_acting, Generation g)
     {
-        step(n, ev::GroupRole{kTag, acting, peer_acting, g, acting ? Mastership::Master : Mastership::Standby});
+        step(n, ev::GroupRole{kTag, {acting, peer_acting, g}, acting ? Mastership::Master : Mastership::Standby});
     }
     void connect()
     {

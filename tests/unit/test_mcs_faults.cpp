@@ -296,7 +296,7 @@ void silence_closes_the_channel(void **)
 void events_for_unknown_things_are_counted(void **)
 {
     Pair p;
-    p.step(p.a, ev::GroupRole{"tag-9", true, false, 1, Mastership::Master});
+    p.step(p.a, ev::GroupRole{"tag-9", {true, false, 1}, Mastership::Master});
     p.step(p.a, ev::ImportResult{kTag, ike(5), {}, ev::ImportOutcome::Installed, ""});
     p.step(p.a, ev::DeleteResult{kTag, ike(5), true, ""});
     p.step(p.a, ev::WriteReady{});

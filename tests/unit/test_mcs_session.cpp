@@ -648,7 +648,7 @@ void a_master_again_asks_its_charon_what_it_missed(void **)
     p.tunnel(p.a, 1);
     p.tunnel(p.a, 2);
     p.run();
-    p.step(p.a, ev::GroupRole{kTag, false, false, 1, Mastership::Discovery});
+    p.step(p.a, ev::GroupRole{kTag, {false, false, 1}, Mastership::Discovery});
     p.upsert(p.a, child(77), ike(1));       // a rekey that was under way
     p.remove(p.a, child(1));
     assert_null(p.a.session.entry(kTag, child(77)));
@@ -664,7 +664,7 @@ void a_master_again_asks_its_charon_what_it_missed(void **)
     p.role(p.b, true, false, 3);
     p.upsert(p.a, child(78), ike(1));
     p.run();
-    p.step(p.a, ev::GroupRole{kTag, false, true, 3, Mastership::Standby});
+    p.step(p.a, ev::GroupRole{kTag, {false, true, 3}, Mastership::Standby});
     p.role(p.b, false, true, 4);
     p.role(p.a, true, false, 4);
     p.run();
@@ -680,8 +680,8 @@ void two_groups_are_independent(void **)
         p.step(*n, ev::LocalSnapshotEnd{"tag-2"});
     }
     // Group 2 the other way round (Table 12 of the seed).
-    p.step(p.a, ev::GroupRole{"tag-2", false, true, 4, Mastership::Standby});
-    p.step(p.b, ev::GroupRole{"tag-2", true, false, 4, Mastership::Master});
+    p.step(p.a, ev::GroupRole{"tag-2", {false, true, 4}, Mastership::Standby});
+    p.step(p.b, ev::GroupRole{"tag-2", {true, false, 4}, Mastership::Master});
     p.tunnel(p.a, 1);
     ev::LocalUpsert u = p.record(p.b, ike(50), {1, 1, std::nullopt, Bytes(8)});
     u.tag = "tag-2";

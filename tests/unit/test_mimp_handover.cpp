@@ -403,17 +403,21 @@ void trailing_records_of_the_old_master_are_taken(void **)
     World w;
     ready(w);
     w.node[0].engine_answers = false;
-    const auto generation = *w.node[0].session->stamp(1);
+    const auto role = [&](int i) { return w.node[i].session->role(1); };
+    const Role master = role(0), standby = role(1);
     w.feed(0, ForceSwitchover{1, 7});
     assert_true(w.until([&] { return w.view(0).phase == Phase::Flipped && w.view(1).peer.phase == Phase::Flipped; }, 1s));
-    assert_int_equal(*w.node[0].session->stamp(1), generation);
-    assert_true(w.node[1].session->admit(1, generation) == Admit::Take);
-    assert_false(w.node[1].session->stamp(1).has_value());
+    // The generation is the next one's already, but nobody writes under it yet.
+    assert_int_equal(w.view(1).generation, master.generation + 1);
+    assert_true(role(0) == master);
+    assert_true(role(1) == standby);
+    assert_true(judge_change(role(1), master.generation) == Verdict::Take);
     w.run(4s);
     assert_true(w.is(Standby, Master));
-    assert_false(w.node[0].session->stamp(1).has_value());
-    assert_true(w.node[1].session->admit(1, generation) == Admit::Refuse);
-    assert_true(w.node[0].session->admit(1, *w.node[1].session->stamp(1)) == Admit::Take);
+    assert_true(role(0) == (Role{false, true, master.generation + 1}));
+    assert_true(role(1) == (Role{true, false, master.generation + 1}));
+    assert_true(judge_change(role(1), master.generation) == Verdict::NotActing);
+    assert_true(judge_change(role(0), master.generation) == Verdict::OtherGeneration);
 }
 
 }  // namespace

@@ -241,18 +241,30 @@ void changes_count_only_from_the_acting_master(void **)
     World w = running();
     w.run(1s);
     auto &master = *w.node[0].session, &standby = *w.node[1].session;
-    const auto g = master.stamp(1);
-    assert_true(g.has_value());
-    assert_false(standby.stamp(1).has_value());
-    assert_true(standby.admit(1, *g) == Admit::Take);
-    assert_true(standby.admit(1, *g - 1) == Admit::Refuse);
-    assert_true(standby.admit(1, *g + 2) == Admit::Later);
-    assert_true(standby.admit(7, *g) == Admit::Refuse);
-    assert_true(master.admit(1, *g) == Admit::Refuse);
+    const auto g = master.role(1).generation;
+    assert_true(master.role(1) == (Role{true, false, g}));
+    assert_true(standby.role(1) == (Role{false, true, g}));
+    assert_true(standby.role(7) == Role{});
+    assert_true(judge_change(standby.role(1), g) == Verdict::Take);
+    assert_true(judge_change(standby.role(1), g - 1) == Verdict::OtherGeneration);
+    assert_true(judge_change(standby.role(1), g + 2) == Verdict::OtherGeneration);
+    assert_true(judge_change(standby.role(7), g) == Verdict::NotActing);
+    assert_true(judge_change(master.role(1), g) == Verdict::NotActing);
+    assert_true(judge_proposal(master.role(1), g) == Verdict::Take);
+    assert_true(judge_proposal(master.role(1), g + 1) == Verdict::OtherGeneration);
+    assert_true(judge_proposal(standby.role(1), g) == Verdict::NotActing);
     w.feed(0, OperChange{1, false, 0});
     w.run(1s);
-    assert_true(standby.admit(1, *g) == Admit::Refuse);
-    assert_true(master.admit(1, *standby.stamp(1)) == Admit::Take);
+    const auto next = standby.role(1).generation;
+    assert_true(next > g);
+    assert_true(judge_change(standby.role(1), g) == Verdict::NotActing);
+    assert_true(judge_change(master.role(1), g) == Verdict::OtherGeneration);
+    assert_true(judge_change(master.role(1), next) == Verdict::Take);
+    // Nobody is heard any more: both are as they are, and take nothing.
+    w.drop = [](int, const Bytes &) { return true; };
+    w.run(10s);
+    assert_true(judge_change(master.role(1), next) == Verdict::NotActing);
+    assert_false(listens(standby.role(1)));
 }
 
 void groups_are_decided_alone(void **)

@@ -12,6 +12,7 @@
 #include <variant>
 
 #include "core/mcs/record.hpp"
+#include "core/role.hpp"
 #include "core/traffic.hpp"
 
 namespace mcipsec::mcs {
@@ -134,9 +135,7 @@ struct ConfigDigest { std::string tag; std::vector<ConfigItem> items; };
 // master gives acting = true only after FrozenReceived (or its time-out).
 struct GroupRole {
     std::string tag;
-    bool acting = false;        // this node
-    bool peer_acting = false;   // the peer, as MIMP last said
-    Generation generation = 0;
+    Role role;
     Mastership state = Mastership::Discovery;  // rides in STATUS as information
 };
 // Reasons why this group is notReady here; told to the peer for its display.

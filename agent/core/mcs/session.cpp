@@ -142,12 +142,12 @@ void Session::Impl::settle_states()
         } else if (g.tx != Tx::Idle) {
             stop_tx(g);
         }
-        if (!listens(g)) {
+        if (!hears(g)) {
             stop_rx(g);
         } else if (g.rx == Rx::Idle && g.offer && g.offer->generation == g.generation) {
             request(g);
         }
-        if (listens(g) && !g.propose.empty() && !std::exchange(g.final_asked, true))
+        if (hears(g) && !g.propose.empty() && !std::exchange(g.final_asked, true))
             out.push_back(act::FinalSeqWanted{g.tag});
         if (!serves(g)) {
             g.outvoted.clear();
@@ -369,7 +369,7 @@ void Session::Impl::on(ev::GroupRole &e)
     auto *g = find(e.tag);
     if (!g)
         return;
-    if (e.acting && !g->acting) {
+    if (e.role.acting && !g->acting) {
         g->known_epoch = g->known = 0;  // from now on the databases may part
         g->inherits = g->heard;
         // It was acting a moment ago, its charon had not heard of the end yet and went on.
@@ -378,17 +378,15 @@ void Session::Impl::on(ev::GroupRole &e)
     }
     if (e.state == Mastership::Standby)     // what counts comes from the acting master
         g->missed = false;
-    if (!e.acting && g->acting) {           // ... which does not have what no record holds
+    if (!e.role.acting && g->acting) {           // ... which does not have what no record holds
         g->unfit.clear();
         fit(*g, {});
     }
-    if (e.generation != g->generation || e.acting != g->acting || e.peer_acting != g->peer_acting)
-        g->rx_synced = g->rx_synced && e.generation == g->generation && !e.acting && e.peer_acting;
-    if (e.generation != g->generation)
-        g->rx = Rx::Idle;
-    g->acting = e.acting;
-    g->peer_acting = e.peer_acting;
-    g->generation = e.generation;
+    Role &role = *g;
+    if (e.role.generation != role.generation)
+        stop_rx(*g);        // another master's word, or another term of this one
+    role = e.role;
+    g->rx_synced = g->rx_synced && listens(role);
     g->mastership = e.state;
 }
 

@@ -22,14 +22,12 @@ namespace mcipsec::mcs {
 enum class Tx : std::uint8_t { Idle, Offered, Catchup, Live };
 enum class Rx : std::uint8_t { Idle, Requested, Snapshot, Live };
 
-struct Group {
+// MIMP's word, and what else a tunnel-group has.
+struct Group : Role {
     std::string tag;
     GroupId id = 0;
     Db db;
 
-    // MIMP's word, and what else rides along.
-    bool acting = false, peer_acting = false;
-    Generation generation = 0;
     Generation heard = 0, inherits = 0;     // the peer's term heard whole; what that was when this node became acting
     Mastership mastership = Mastership::Discovery;
     std::vector<std::string> reasons;
@@ -230,7 +228,7 @@ struct Session::Impl {
     void on(frame::Traffic &f);
 
     // session_tx.cpp
-    bool serves(const Group &g) const { return ready() && g.acting && g.filled; }
+    bool serves(const Group &g) const { return ready() && speaks(g) && g.filled; }
     void offer(Group &g);
     void stop_tx(Group &g);
     void start_catchup(Group &g, std::uint64_t from, const BucketMask &mask, bool repair);
@@ -262,7 +260,7 @@ struct Session::Impl {
     bool gives_way(const Group &g, const Key &key, const std::optional<Key> &parent) const;
 
     // session_rx.cpp
-    bool listens(const Group &g) const { return ready() && !g.acting && g.peer_acting; }
+    bool hears(const Group &g) const { return ready() && listens(g); }
     void request(Group &g);
     void stop_rx(Group &g);
     void on(frame::Offer &f);
@@ -275,7 +273,8 @@ struct Session::Impl {
     void on(frame::Seq &f);
     void on(frame::Frozen &f);
     bool receive(std::uint64_t txn, Received &&r);
-    bool accept(Group *g, const std::string &tag, Generation generation);
+    bool accept(Group *g, Generation generation);
+    bool counts(Verdict v);
     void refuse(std::uint64_t txn, const std::string &tag, Group *g, frame::Nack::Why why, std::string reason);
     void nack(const Group &g, std::uint64_t txn, frame::Nack::Why why, const Entry *e, const std::string &reason);
     void arrived(Group &g, Entry &e, std::uint64_t txn);

@@ -54,7 +54,7 @@ std::optional<std::uint32_t> Session::Impl::inbound_age(const Group &g, const En
 // its final sequence state, which must be there before anything sends under their keys.
 void Session::Impl::propose(Group &g)
 {
-    if (!listens(g) || g.propose.empty() || !g.final_done || !g.frozen_out.empty())
+    if (!hears(g) || g.propose.empty() || !g.final_done || !g.frozen_out.empty())
         return;
     for (; !g.propose.empty() && tx.size() < config.write_chunk; g.propose.pop_front()) {
         const Key key = g.propose.front();
@@ -138,16 +138,8 @@ void Session::Impl::insist(Group &g, Entry *held, const Entry &refused)
 void Session::Impl::on(frame::Propose &f)
 {
     auto *g = find(f.tag);
-    if (!g)
+    if (!g || !counts(serves(*g) ? judge_proposal(*g, f.generation) : Verdict::NotActing))
         return;
-    if (!serves(*g) || g->peer_acting) {
-        n.rejected_not_acting++;
-        return;
-    }
-    if (f.generation != g->generation) {
-        n.rejected_generation++;
-        return;
-    }
     if (g->proposals.empty())
         out.push_back(act::InboundWanted{g->tag});
     g->proposals.push_back(std::move(f));
@@ -161,7 +153,7 @@ void Session::Impl::on(ev::InboundSeen &r)
     g->inbound.clear();
     g->inbound.insert(r.ike.begin(), r.ike.end());
     for (auto &f : std::exchange(g->proposals, {}))
-        if (serves(*g) && !g->peer_acting && f.generation == g->generation)
+        if (serves(*g) && judge_proposal(*g, f.generation) == Verdict::Take)
             decide(*g, std::move(f));
 }
 

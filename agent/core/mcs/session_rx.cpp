@@ -20,20 +20,14 @@ constexpr std::size_t kMaxFrozen = 4u << 20;
 }  // namespace
 
 // I5. Counts why not.
-bool Session::Impl::accept(Group *g, const std::string &, Generation generation)
+bool Session::Impl::counts(Verdict v)
 {
-    if (!g)
-        return false;
-    if (g->acting || !g->peer_acting) {
-        n.rejected_not_acting++;
-        return false;
-    }
-    if (generation != g->generation) {
-        n.rejected_generation++;
-        return false;
-    }
-    return true;
+    n.rejected_not_acting += v == Verdict::NotActing;
+    n.rejected_generation += v == Verdict::OtherGeneration;
+    return v == Verdict::Take;
 }
+
+bool Session::Impl::accept(Group *g, Generation generation) { return g && counts(judge_change(*g, generation)); }
 
 // ---------------------------------------------------------- what we lack ---
 
@@ -78,7 +72,7 @@ void Session::Impl::on(frame::Offer &f)
 void Session::Impl::on(frame::Digest &f)
 {
     auto *g = find(f.tag);
-    if (!accept(g, f.tag, f.generation))
+    if (!accept(g, f.generation))
         return;
     if (!g->offer || f.serial != g->offer->serial || g->rx != (f.audit ? Rx::Live : Rx::Requested)) {
         n.frames_unexpected++;
@@ -99,7 +93,7 @@ void Session::Impl::on(frame::Digest &f)
 void Session::Impl::on(frame::SnapshotBegin &f)
 {
     auto *g = find(f.tag);
-    if (!accept(g, f.tag, f.generation))
+    if (!accept(g, f.generation))
         return;
     if (!g->offer || f.serial != g->offer->serial || g->rx == Rx::Idle) {
         n.frames_unexpected++;
@@ -205,7 +199,7 @@ void Session::Impl::on(frame::EntryFrame &f)
 {
     n.records_received++;
     auto *g = find(f.tag);
-    if (!accept(g, f.tag, f.generation) || g->rx == Rx::Idle) {
+    if (!accept(g, f.generation) || g->rx == Rx::Idle) {
         refuse(f.txn, f.tag, g, frame::Nack::Why::Role, "not from the acting master of the current generation");
         return;
     }
@@ -260,7 +254,7 @@ void Session::Impl::on(frame::Delete &f)
 {
     n.deletes_received++;
     auto *g = find(f.tag);
-    if (!accept(g, f.tag, f.generation) || g->rx == Rx::Idle) {
+    if (!accept(g, f.generation) || g->rx == Rx::Idle) {
         refuse(f.txn, f.tag, g, frame::Nack::Why::Role, "not from the acting master of the current generation");
         return;
     }
@@ -308,7 +302,7 @@ void Session::Impl::on(frame::BadRecord &f)
 void Session::Impl::on(frame::SnapshotEnd &f)
 {
     auto *g = find(f.tag);
-    if (!accept(g, f.tag, f.generation) || g->rx != Rx::Snapshot) {
+    if (!accept(g, f.generation) || g->rx != Rx::Snapshot) {
         refuse(f.txn, f.tag, g, frame::Nack::Why::Role, "end of a snapshot that was not begun");
         return;
     }
@@ -365,7 +359,7 @@ Duration Session::Impl::age(std::uint64_t taken) const
 void Session::Impl::on(frame::Seq &f)
 {
     auto *g = find(f.tag);
-    if (!accept(g, f.tag, f.generation)) {
+    if (!accept(g, f.generation)) {
         n.seq_ignored += f.sas.size();
         return;
     }

@@ -27,6 +27,7 @@
 
 #include "core/mimp/codec.hpp"
 #include "core/mimp/election.hpp"
+#include "core/role.hpp"
 #include "core/types.hpp"
 
 namespace mcipsec::mimp {
@@ -232,8 +233,6 @@ struct Snapshot {
     std::vector<GroupView> groups;          // ordered by id
 };
 
-enum class Admit : std::uint8_t { Take, Later, Refuse };
-
 constexpr Duration kRestartHoldMax = 600s;  // longest hold that may be asked for and is granted
 constexpr Duration kBfdGrace = 5s;          // discovery waits so long for the first BFD up once MIMP answers
 
@@ -259,14 +258,12 @@ public:
     // Wall clock minus boot clock, ns; engine refreshes it now and then. For the skew measurement only.
     void set_wall_offset(std::int64_t ns) { wall_offset_ = ns; }
 
-    // I5: what to do with a change that the peer stamped with `generation`. Taken only while we are
-    // not acting and the peer is reached and acting in that generation, which is the group's current
-    // one; during a hand-over also what the old master sent before its flip. Later: newer than what
-    // MIMP has told yet, keep it and ask again. Refuse: count it and drop it.
-    Admit admit(GroupId group, Generation generation) const;
-    // May we send adds and deletes for the group now, and stamped with what? Also between flip and
-    // answer of a hand-over (the trailing records of the old generation).
-    std::optional<Generation> stamp(GroupId group) const;
+    // Whose changes of the group count now (core/role.hpp); between flip and answer of a hand-over
+    // still the old master's, of the generation that it hands over.
+    Role role(GroupId group) const;
+    // What the last SetState says or will say of the group: where the engine has not come to that
+    // yet, the role is ahead of gate and charon. Discovery for an unknown one.
+    Mastership state(GroupId group) const;
 
     bool reached() const { return reached_; }
     Snapshot snapshot() const;

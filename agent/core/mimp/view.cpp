@@ -4,29 +4,26 @@
 
 namespace mcipsec::mimp {
 
-Admit Session::admit(GroupId group, Generation generation) const
-{
-    const Group *g = find(group);
-    if (!g || !group_reached(*g) || acting_master(g->state))
-        return Admit::Refuse;
-    if (generation > g->generation)
-        return Admit::Later;
-    if (g->peer.acting)
-        return generation == g->generation && generation == g->peer.generation ? Admit::Take : Admit::Refuse;
-    // Trailing records of the old master: one below the generation that it hands over.
-    return ceded(g->peer) && generation + 1 == g->peer.generation ? Admit::Take : Admit::Refuse;
-}
-
-std::optional<Generation> Session::stamp(GroupId group) const
+Role Session::role(GroupId group) const
 {
     const Group *g = find(group);
     if (!g)
-        return std::nullopt;
+        return {};
     if (acting_master(g->state))
-        return g->generation;
+        return {true, false, g->generation};
     if (ceded(*g))
-        return g->generation - 1;
-    return std::nullopt;
+        return {true, false, g->generation - 1};
+    if (group_reached(*g) && g->peer.acting)
+        return {false, g->peer.generation == g->generation, g->generation};
+    if (group_reached(*g) && ceded(g->peer))
+        return {false, true, g->peer.generation - 1};
+    return {false, false, g->generation};
+}
+
+Mastership Session::state(GroupId group) const
+{
+    const Group *g = find(group);
+    return g ? g->state : Mastership::Discovery;
 }
 
 std::vector<SavedGroup> Session::save() const
