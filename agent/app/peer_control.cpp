@@ -144,7 +144,9 @@ void PeerControl::arm() { (void)timer_.arm(session_->deadline()); }
 void PeerControl::run(const mimp::Action &action)
 {
     if (const auto *a = std::get_if<mimp::SendPacket>(&action)) {
-        if (keeper_ && !bfd_up_)
+        if (keeper_ && bfd_up_)
+            follow_lease();
+        else
             renew_lease();
         (void)mimp_socket_->send(common_.mimp_port, a->bytes);   // counted by the socket
     } else if (const auto *a = std::get_if<mimp::RenewLease>(&action)) {
@@ -293,6 +295,13 @@ void PeerControl::renew_lease()
     const Time now = loop_.now();
     const auto r = keeper_->renew(now, now, session_->lease_bound());
     if (r.granted)
+        set_lease(r.expiry);
+}
+
+// BFD vouches; a MIMP packet goes out and moves the bound.
+void PeerControl::follow_lease()
+{
+    if (const auto r = keeper_->follow(loop_.now(), session_->lease_bound()); r.granted)
         set_lease(r.expiry);
 }
 

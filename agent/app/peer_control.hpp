@@ -75,6 +75,7 @@ private:
     void received(const io::Datagram &d);
     void bfd_received(const io::Datagram &d);
     void renew_lease();
+    void follow_lease();
     void notice_stall();
     void set_lease(Time expiry);
     void plan(Expected<LeasePlan> made);

@@ -47,11 +47,19 @@ LeaseKeeper::Renewal LeaseKeeper::renew(Time now, Time heartbeat, Time bound)
     }
     if (now - heartbeat >= plan_.heartbeat_max)
         return {};      // not lapsed yet: the main loop may still beat in time
-    Time expiry = now + plan_.length();
-    if (bound != kNever)
-        expiry = std::min(expiry, bound - plan_.guard);
+    word_ = now + plan_.length();
+    const Time expiry = std::min(word_, bound);
     expiry_ = armed_ ? std::max(expiry_, expiry) : expiry;
     armed_ = true;
+    return {true, expiry_};
+}
+
+LeaseKeeper::Renewal LeaseKeeper::follow(Time now, Time bound)
+{
+    const Time expiry = std::min(word_, bound);
+    if (!armed_ || lapsed(now) || expiry <= expiry_)
+        return {};
+    expiry_ = expiry;
     return {true, expiry_};
 }
 

@@ -52,12 +52,16 @@ public:
     explicit LeaseKeeper(LeasePlan plan) : plan_(plan) {}
 
     // Before a send at `now`. heartbeat: the main loop's last beat. bound: Session::lease_bound(),
-    // kNever if none. Returns the expiry to give to the kernel; nothing if it must not be renewed.
+    // the end of what MIMP vouches for, kNever if none. Returns the expiry to give to the kernel;
+    // nothing if it must not be renewed.
     struct Renewal {
         bool granted = false;
         Time expiry{};
     };
     Renewal renew(Time now, Time heartbeat, Time bound = kNever);
+    // The bound has moved on with a MIMP packet, while BFD vouches: the lease follows, no further
+    // than the last renewal allows. Without this it would end where MIMP stood at the last BFD packet.
+    Renewal follow(Time now, Time bound);
 
     bool lapsed(Time now) const { return lapsed_ || (armed_ && now >= expiry_); }
     void rearm() { lapsed_ = armed_ = false; }
@@ -72,6 +76,7 @@ public:
 private:
     LeasePlan plan_;
     Time expiry_{};
+    Time word_{};               // how far the last renewal would have gone without its bound
     bool armed_ = false;
     bool lapsed_ = false;
 };

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What explore.cpp explores: the state of two MIMP sessions, their gates and
-// the channel; its canonical form; the steps that lead on; the properties.
+// the channel; the steps that lead on; the properties. explore_canon.hpp has the
+// canonical form of a state.
 // A seeded bug (SessionProbe::bug) breaks a session from inside or spoils what
 // it hears, so that the exploration can be seen to find it.
+//
+// BFD is an outline: Up comes to both, Down to one and then to the other. In the
+// layer "lease" every awake node sends one BFD packet a tick and renews its lease
+// by it, as io and app do (PeerControl), with the shipped LeaseKeeper; who hears
+// none for a detection time is told Down.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "core/lease.hpp"
 #include "core/mimp/session.hpp"
 
 namespace mcipsec::mimp {
@@ -27,10 +35,42 @@ constexpr int kQuietMax = kRoundsBound * 2;
 constexpr int kCreditMax = 2;           // takeovers that may still be owed to past events
 constexpr int kHoldMax = kDetectionTicks + 1;   // a delayed packet comes by then
 constexpr std::size_t kChannel = 2;
+constexpr int kBfdDetectionTicks = 3;   // one packet a tick, multiplier 3
+constexpr int kBfdSlowTicks = 6;        // of one that is not up yet: RFC 5880 6.8.3
+
+enum class Layer : std::uint8_t { Plain, Bfd, Lease };
+const char *const kLayers[] = {"plain", "bfd", "lease"};
+
+// Shared between states until one changes it: most steps touch one node, few a packet.
+template <typename T>
+class Shared {
+public:
+    explicit operator bool() const { return p_ != nullptr; }
+    const T &operator*() const { return *p_; }
+    const T *operator->() const { return p_.get(); }
+    T &edit()
+    {
+        if (p_.use_count() > 1)
+            p_ = std::make_shared<T>(*p_);
+        return *p_;
+    }
+    template <typename... A>
+    void emplace(A &&...a) { p_ = std::make_shared<T>(std::forward<A>(a)...); }
+    void reset() { p_.reset(); }
+
+private:
+    std::shared_ptr<T> p_;
+};
+
+struct Parcel {
+    Packet packet;
+    Bytes bytes;
+};
 
 struct InFlight {
-    Packet packet;
+    std::shared_ptr<const Parcel> parcel;
     bool held = false;      // delayed: may come at any time, others overtake
+    bool behind = false;    // lease: left after a BFD packet that says Down, and comes after it
     std::uint8_t age = 0;   // ticks it was held
     Time arrived{};         // in the socket; a held one arrives when it is delivered
 };
@@ -38,13 +78,16 @@ struct InFlight {
 enum class Work : std::uint8_t { None, Prepare, Export, Import };
 
 struct Node {
-    std::optional<Session> session;
+    Shared<Session> session;
     bool hung = false;
     bool draining = false;      // after a hang the agent reads its sockets before it looks at its timers
     bool oper = true;
     bool bfd_due = false;       // BfdUp is on its way
     bool bfd_down_due = false;  // BfdDown is on its way
     bool bfd_up = false;
+    bool slept = false;         // lease: was hung since it booted
+    std::uint8_t silent = 0;    // lease: ticks since BFD was heard, while it is up
+    std::optional<LeaseKeeper> keeper;  // lease
     Mastership state = Mastership::Discovery;
     bool acting_gate = false;
     Time lease{};
@@ -82,239 +125,15 @@ struct Step {
 
 struct SessionProbe {
     int bug = 0;
-    bool bfd = false;
+    Layer layer = Layer::Plain;
     std::string violation;
 
-    // --------------------------------------------------------- canonical form
+    bool bfd() const { return layer != Layer::Plain; }
+    bool leased() const { return layer == Layer::Lease; }
 
-    struct Canon {
-        std::vector<std::uint8_t> bytes;
-        std::vector<std::pair<std::uint64_t, std::uint64_t>> numbers;   // (epoch, number)
-        std::vector<std::uint64_t> epochs;                              // by appearance
-        std::vector<std::uint64_t> ids;                                 // hand-overs by appearance
-        Generation base = ~Generation{0};
-        Time now;
-
-        void u8(unsigned v) { bytes.push_back(static_cast<std::uint8_t>(v)); }
-        void i16(long v)
-        {
-            u8(static_cast<unsigned>(v) & 0xff);
-            u8(static_cast<unsigned>(v >> 8) & 0xff);
-        }
-        // Quarter ticks from now, clipped: beyond `low` and `high` a time makes no difference.
-        void time(Time t, int low, int high)
-        {
-            if (t == kNever)
-                return i16(0x7fff);
-            const auto d = (t - now) / (kTick / 4);
-            i16(static_cast<long>(std::clamp<std::int64_t>(d, low * 4, high * 4)));
-        }
-        void epoch(std::uint64_t e) { u8(name(epochs, e)); }
-        void id(std::uint64_t i) { u8(i ? name(ids, i) + 1 : 0); }
-        static unsigned name(std::vector<std::uint64_t> &list, std::uint64_t v)
-        {
-            const auto it = std::find(list.begin(), list.end(), v);
-            if (it != list.end())
-                return static_cast<unsigned>(it - list.begin());
-            list.push_back(v);
-            return static_cast<unsigned>(list.size() - 1);
-        }
-        void need(std::uint64_t e, std::uint64_t n)
-        {
-            if (e && n)
-                numbers.emplace_back(e, n);
-        }
-        void rank(std::uint64_t e, std::uint64_t n)
-        {
-            if (!e || !n)
-                return u8(0);
-            const auto first = std::lower_bound(numbers.begin(), numbers.end(), std::pair(e, std::uint64_t{0}));
-            const auto it = std::lower_bound(first, numbers.end(), std::pair(e, n));
-            u8(static_cast<unsigned>(it - first) + 1);
-        }
-        // A number of our own that we compare only with echoes: all that are too old to prove anything are one.
-        void own(std::uint64_t e, std::uint64_t n, std::uint64_t first_fresh)
-        {
-            if (n && n < first_fresh)
-                return u8(0xfe);
-            rank(e, n);
-        }
-        void generation(Generation g) { u8(static_cast<unsigned>(g - base)); }
-    };
-
-    static bool stale(const Session &s, const Session::SentMark &m, Time now) { return m.at + s.config_->detection() <= now; }
-
-    static std::uint64_t first_fresh(const Session &n, Time now)
-    {
-        for (const auto &m : n.marks_)
-            if (!stale(n, m, now))
-                return m.first;
-        return n.sequence_ + 1;
-    }
-
-    // The same for the echo in a packet: what it is worth to the session that it echoes.
-    static std::uint64_t fresh_of(const State &s, std::uint64_t epoch)
-    {
-        for (const auto &n : s.node)
-            if (n.session && n.session->epoch_ == epoch)
-                return first_fresh(*n.session, s.now);
-        return ~std::uint64_t{0};
-    }
-
-    static void collect(Canon &c, const State &s)
-    {
-        for (int i = 0; i < 2; ++i) {
-            if (const auto &n = s.node[i].session) {
-                const std::uint64_t e = n->epoch_;
-                const std::uint64_t fresh = first_fresh(*n, s.now);
-                c.need(e, n->sequence_);
-                for (std::uint64_t v : {n->request_sequence_, n->live_floor_, n->echo_, n->wake_floor_, n->bfd_floor_})
-                    if (v >= fresh)
-                        c.need(e, v);
-                for (const auto &m : n->marks_)
-                    if (!stale(*n, m, s.now))
-                        c.need(e, m.first);
-                c.need(n->live_epoch_, n->live_sequence_);
-                c.need(n->pending_epoch_, n->pending_sequence_);
-                for (const auto &g : n->groups_) {
-                    if (g.inputs_sequence >= fresh)
-                        c.need(e, g.inputs_sequence);
-                    c.base = std::min({c.base, g.generation, g.told_generation, g.sent.generation, g.peer_known ? g.peer.generation : ~Generation{0}});
-                }
-            }
-            for (const auto &f : s.to[i]) {
-                c.need(f.packet.epoch, f.packet.sequence);
-                if (f.packet.echo_sequence >= fresh_of(s, f.packet.echo_epoch))
-                    c.need(f.packet.echo_epoch, f.packet.echo_sequence);
-                for (const auto &g : f.packet.groups)
-                    c.base = std::min(c.base, g.generation);
-            }
-        }
-        std::sort(c.numbers.begin(), c.numbers.end());
-        c.numbers.erase(std::unique(c.numbers.begin(), c.numbers.end()), c.numbers.end());
-        c.base &= ~1ull;
-    }
-
-    static void put(Canon &c, const GroupAdvert &g)
-    {
-        c.u8(static_cast<unsigned>(g.state) | static_cast<unsigned>(g.phase) << 4);
-        c.u8(g.oper_up | g.acting << 1 | g.shutdown << 2 | g.prepared << 3 | g.reached << 4);
-        c.u8(g.active_members);
-        c.generation(g.generation);
-        c.id(g.handover);
-    }
-
-    static void put(Canon &c, const Session &n)
-    {
-        const std::uint64_t e = n.epoch_;
-        c.epoch(e);
-        const std::uint64_t fresh = first_fresh(n, c.now);
-        c.rank(e, n.sequence_);
-        for (std::uint64_t v : {n.request_sequence_, n.live_floor_, n.echo_, n.wake_floor_, n.bfd_floor_})
-            c.own(e, v, fresh);
-        for (const auto &m : n.marks_) {
-            if (stale(n, m, c.now))
-                continue;
-            c.rank(e, m.first);
-            c.time(m.at, -8, 0);
-        }
-        c.u8(0xff);
-        c.epoch(n.live_epoch_);
-        c.rank(n.live_epoch_, n.live_sequence_);
-        c.epoch(n.pending_epoch_);
-        c.rank(n.pending_epoch_, n.pending_sequence_);
-        c.u8(n.reached_ | n.answer_due_ << 1 | n.force_send_ << 2 | n.bfd_was_up_ << 3 | static_cast<unsigned>(n.bfd_) << 4);
-        c.time(n.request_at_, -2, 0);
-        if (n.pending_epoch_)
-            c.time(n.pending_until_, 0, 8);
-        c.time(n.last_rx_, -3, 0);
-        c.time(n.fresh_until_, 0, 8);
-        c.time(n.grace_until_, 0, 8);
-        c.time(n.last_step_, -kDetectionTicks, 0);
-        if (!n.config_->bfd_enable) {
-            c.time(n.vouched_, -4, 0);
-            c.time(n.heard_at_, -3, 0);
-            if (n.heard_at_ + 3 * kTick > c.now)
-                c.time(n.heard_arrival_, -4, 0);
-            c.time(n.lease_expiry_, 0, 8);
-        }
-        c.time(n.contact_since_, n.bfd_ == BfdStatus::Down && !n.bfd_was_up_ ? -10 : -kDetectionTicks, 0);
-        for (const auto &g : n.groups_) {
-            c.u8(static_cast<unsigned>(g.state) | static_cast<unsigned>(g.phase) << 4);
-            c.u8(g.prepared | g.defer_routes << 1 | g.oper_up << 2 | g.peer_known << 3 | g.leading << 4 | g.taking << 5 | g.import_done << 6);
-            c.u8(g.shown_members);
-            c.generation(g.generation);
-            c.generation(g.told_generation);
-            if (g.state == Mastership::Discovery)
-                c.time(g.discovery_until, 0, 16);
-            if (g.peer_known)
-                put(c, g.peer);
-            put(c, g.sent);
-            c.u8(g.sent_inputs.oper_up | g.sent_inputs.acting << 1 | g.sent_inputs.ceded << 2);
-            c.u8(g.sent_inputs.active_members);
-            c.own(e, g.inputs_sequence, fresh);
-            c.id(g.handover);
-            c.time(g.phase_until, 0, 16);
-        }
-    }
-
-    static std::uint64_t fingerprint(const State &s)
-    {
-        static thread_local Canon c;
-        c.bytes.clear();
-        c.numbers.clear();
-        c.epochs.assign(1, 0);
-        c.ids.clear();
-        c.base = ~Generation{0};
-        c.now = s.now;
-        collect(c, s);
-        if (c.base > (1ull << 60))
-            c.base = 0;
-        for (int i = 0; i < 2; ++i) {
-            const Node &n = s.node[i];
-            c.u8(n.session.has_value() | n.hung << 1 | n.oper << 2 | n.bfd_due << 3 | n.bfd_down_due << 4 | n.bfd_up << 5 | n.acting_gate << 6);
-            c.u8(static_cast<unsigned>(n.state) | static_cast<unsigned>(n.work) << 4);
-            c.id(n.work_id);
-            if (n.acting_gate)
-                c.time(n.lease, 0, 8);
-            if (n.session)
-                put(c, *n.session);
-            for (const auto &f : s.to[i]) {
-                c.u8(0xf0 | f.held);
-                c.u8(f.age);
-                c.time(f.held ? c.now : f.arrived, -3, 0);
-                c.epoch(f.packet.epoch);
-                c.rank(f.packet.epoch, f.packet.sequence);
-                c.epoch(f.packet.echo_epoch);
-                c.own(f.packet.echo_epoch, f.packet.echo_sequence, fresh_of(s, f.packet.echo_epoch));
-                c.u8(f.packet.request);
-                for (const auto &g : f.packet.groups)
-                    put(c, g);
-            }
-            c.u8(s.cut[i] | n.draining << 1);
-        }
-        c.u8(s.faults | s.partition << 4);
-        c.i16(s.credit);
-        c.u8(static_cast<unsigned>(s.quiet));
-        c.u8(static_cast<unsigned>(s.reached));
-        std::uint64_t h = 0x9e3779b97f4a7c15ull ^ c.bytes.size();
-        std::size_t at = 0;
-        for (; at < c.bytes.size(); at += 8) {
-            std::uint64_t w = 0;
-            std::memcpy(&w, c.bytes.data() + at, std::min<std::size_t>(8, c.bytes.size() - at));
-            h = mix(h ^ w) + 0x9e3779b97f4a7c15ull;
-        }
-        return mix(h) | 1;      // 0 marks an empty slot
-    }
-    static std::uint64_t mix(std::uint64_t x)
-    {
-        x ^= x >> 32;
-        x *= 0xd6e8feb86659fd93ull;
-        x ^= x >> 29;
-        x *= 0xff51afd7ed558ccdull;
-        x ^= x >> 32;
-        return x;
-    }
+    // explore_canon.hpp
+    struct Canon;
+    static std::uint64_t fingerprint(const State &s);
 
     // --------------------------------------------------------- steps
 
@@ -333,18 +152,20 @@ struct SessionProbe {
         c.hold_on_neighbor_failure = kDetectionTicks / 2;
         c.retry_interval = kTick;
         c.discovery_interval = 5 * kTick;
-        c.bfd_enable = bfd;
+        c.bfd_enable = bfd();
         c.prepare_timeout = 3 * kTick;
         c.transfer_timeout = 2 * kTick;
         c.groups = {GroupConfig{1, 1, static_cast<std::uint8_t>(i ? 150 : 200), false}};
         return c;
     }
 
-    bool open(const State &s, int i) const { return s.node[i].acting_gate && (bfd || s.now < s.node[i].lease); }
+    bool open(const State &s, int i) const { return s.node[i].acting_gate && (layer == Layer::Bfd || s.now < s.node[i].lease); }
 
     void mutate_before(State &s, int i)
     {
-        Session &n = *s.node[i].session;
+        if (bug < 3)
+            return;
+        Session &n = s.node[i].session.edit();
         auto &g = n.groups_[0];
         switch (bug) {
         case 3:     // no settled rule: decides on whatever was heard
@@ -399,6 +220,10 @@ struct SessionProbe {
             } else if (const auto *l = std::get_if<RenewLease>(&a)) {
                 n.lease = l->expiry;
             } else if (const auto *b = std::get_if<SendPacket>(&a)) {
+                if (n.keeper && n.bfd_up)
+                    follow(s, i);
+                else
+                    renew(s, i);
                 auto packet = decode(b->bytes, Identity());
                 if (!packet) {
                     violation = "a packet that does not decode";
@@ -412,7 +237,7 @@ struct SessionProbe {
                     continue;
                 if (s.to[to].size() >= kChannel)
                     s.to[to].erase(s.to[to].begin());
-                s.to[to].push_back({std::move(*packet), false, 0, s.now});
+                s.to[to].push_back({std::make_shared<const Parcel>(std::move(*packet), b->bytes), false, leased() && s.node[to].bfd_down_due, 0, s.now});
             } else if (const auto *h = std::get_if<HandoverPrepareStandby>(&a)) {
                 n.work = Work::Prepare, n.work_id = h->id;
             } else if (const auto *f = std::get_if<HandoverFlipAndExport>(&a)) {
@@ -425,21 +250,126 @@ struct SessionProbe {
             n.acting_gate = *late_gate;
     }
 
+    // As PeerControl does it: what slept longer than its lease hears of that first.
     void feed(State &s, int i, const Event &e)
+    {
+        notice_stall(s, i);
+        step(s, i, e);
+    }
+
+    void step(State &s, int i, const Event &e)
     {
         if (!s.node[i].session)
             return;
         mutate_before(s, i);
-        carry_out(s, i, s.node[i].session->step(e, s.now));
+        carry_out(s, i, s.node[i].session.edit().step(e, s.now));
     }
 
-    void feed_packet(State &s, int i, Packet p, Time arrived)
+    void feed_packet(State &s, int i, const std::shared_ptr<const Parcel> &p, Time arrived)
     {
         if (!s.node[i].session)
             return;
-        mutate_packet(s, i, p);
-        const Bytes bytes = encode(p, Identity());
-        feed(s, i, PacketIn{bytes, s.node[i].session->config().peer, arrived});
+        const auto &peer = s.node[i].session->config().peer;
+        if (bug != 1 && bug != 2)
+            return feed(s, i, PacketIn{p->bytes, peer, arrived});
+        Packet spoilt = p->packet;
+        mutate_packet(s, i, spoilt);
+        const Bytes bytes = encode(spoilt, Identity());
+        feed(s, i, PacketIn{bytes, peer, arrived});
+    }
+
+    // --------------------------------------------------------- BFD and lease
+
+    void notice_stall(State &s, int i)
+    {
+        Node &n = s.node[i];
+        if (!n.session || !n.keeper || !n.keeper->lapsed(s.now) || bug == 9)
+            return;
+        if (!n.slept)
+            violation = "(f) the lease of a node that was never hung has run out";
+        n.keeper->rearm();
+        step(s, i, Stalled{});
+    }
+
+    void renew(State &s, int i)
+    {
+        Node &n = s.node[i];
+        if (!n.keeper)
+            return;
+        if (bug == 9)
+            n.keeper->rearm();
+        const auto r = n.keeper->renew(s.now, s.now, n.session->lease_bound());
+        if (r.granted)
+            n.lease = r.expiry;
+    }
+
+    void follow(State &s, int i)
+    {
+        Node &n = s.node[i];
+        if (const auto r = n.keeper->follow(s.now, n.session->lease_bound()); r.granted)
+            n.lease = r.expiry;
+    }
+
+    void plan(State &s, int i, bool by_bfd)
+    {
+        if (!leased())
+            return;
+        auto &keeper = s.node[i].keeper;
+        const auto made = by_bfd ? plan_lease_bfd(kTick, kBfdDetectionTicks * kTick) : plan_lease_mimp(2 * kTick, kDetectionTicks / 2);
+        if (keeper)
+            keeper->replan(made.value(), s.now);
+        else
+            keeper.emplace(made.value());
+    }
+
+    void bfd_rises(State &s, int i)
+    {
+        Node &n = s.node[i];
+        notice_stall(s, i);
+        n.bfd_due = false;
+        n.bfd_up = true;
+        n.silent = 0;
+        feed(s, i, BfdUp{});
+        plan(s, i, true);
+        renew(s, i);
+    }
+
+    void bfd_falls(State &s, int i)
+    {
+        Node &n = s.node[i];
+        notice_stall(s, i);
+        n.bfd_down_due = n.bfd_up = false;
+        plan(s, i, false);
+        renew(s, i);
+        feed(s, i, BfdDown{});
+    }
+
+    // Both ends are down and hear each other.
+    void bfd_retry(State &s)
+    {
+        if (!bfd() || !awake(s, 0) || !awake(s, 1) || s.cut[0] || s.cut[1])
+            return;
+        for (auto &n : s.node)
+            if (n.bfd_up || n.bfd_down_due)
+                return;
+        s.node[0].bfd_due = s.node[1].bfd_due = true;
+    }
+
+    // A tick of BFD: who is awake sends and renews, who hears nothing notices in the end.
+    void bfd_tick(State &s)
+    {
+        for (int i = 0; i < 2; ++i) {
+            Node &n = s.node[i], &peer = s.node[1 - i];
+            if (!awake(s, i)) {
+                if (n.session && peer.session && peer.bfd_up && !peer.bfd_down_due && ++peer.silent >= (n.bfd_up ? kBfdDetectionTicks : kBfdSlowTicks))
+                    peer.bfd_down_due = true;
+                continue;
+            }
+            notice_stall(s, i);
+            peer.silent = 0;
+            if (n.bfd_up)
+                renew(s, i);
+        }
     }
 
     bool awake(const State &s, int i) const { return s.node[i].session && !s.node[i].hung; }
@@ -448,7 +378,7 @@ struct SessionProbe {
     bool prompt_left(const State &s) const
     {
         for (int i = 0; i < 2; ++i) {
-            if (due(s, i) || s.node[i].bfd_down_due || s.node[i].bfd_due)
+            if (due(s, i) || (awake(s, i) && (s.node[i].bfd_down_due || s.node[i].bfd_due)))
                 return true;
             for (const auto &f : s.to[i])
                 if (!s.node[i].hung && (!f.held || f.age >= kHoldMax))
@@ -460,7 +390,7 @@ struct SessionProbe {
     bool working(const State &s) const
     {
         for (int i = 0; i < 2; ++i) {
-            if (!awake(s, i) || s.cut[i] || (bfd && !s.node[i].bfd_up) || s.node[i].work != Work::None)
+            if (!awake(s, i) || s.cut[i] || (bfd() && !s.node[i].bfd_up) || s.node[i].work != Work::None)
                 return false;
             for (const auto &f : s.to[i])
                 if (f.held)
@@ -476,16 +406,18 @@ struct SessionProbe {
             out.push_back({k, static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(a)});
         };
         const bool idle = !prompt_left(s);
+        // Its sockets are read first. (The layer "bfd" has every order.)
+        const bool rises = leased() && ((awake(s, 0) && s.node[0].bfd_due) || (awake(s, 1) && s.node[1].bfd_due));
         for (int i = 0; i < 2; ++i) {
             const Node &n = s.node[i];
             bool first = true;
             for (std::size_t k = 0; k < s.to[i].size(); ++k) {
                 const bool held = s.to[i][k].held;
-                if (!n.hung && (held || first))
+                if (!n.hung && !rises && (held || first) && !(s.to[i][k].behind && n.bfd_down_due))
                     add(kDeliver, i, k);
                 first = first && held;
             }
-            if (due(s, i) && !(n.draining && !s.to[i].empty()))
+            if (!rises && due(s, i) && !(n.draining && !s.to[i].empty()))
                 add(kTimer, i);
             if (awake(s, i) && n.work != Work::None)
                 add(kFinish, i);
@@ -510,7 +442,7 @@ struct SessionProbe {
         for (int i = 0; i < 2; ++i) {
             const Node &n = s.node[i];
             for (std::size_t k = 0; k < s.to[i].size(); ++k) {
-                if (!n.session)
+                if (!n.session || leased())
                     continue;
                 add(kLoss, i, k);
                 if (!s.to[i][k].held)
@@ -518,7 +450,7 @@ struct SessionProbe {
                 if (s.to[i].size() < kChannel)
                     add(kDup, i, k);
             }
-            if (!s.cut[i])
+            if (!s.cut[i] && !leased())
                 add(kCut, i);
             if (!n.session)
                 continue;
@@ -527,9 +459,11 @@ struct SessionProbe {
                 continue;
             if (n.oper)
                 add(kMemberDown, i);
-            if (!bfd)
+            if (layer != Layer::Bfd)
                 add(kHang, i);
-            if (bfd && n.bfd_up && s.node[1 - i].bfd_up)
+            if (leased() && n.bfd_up && s.node[1 - i].bfd_up && !s.node[1 - i].silent)
+                add(kHang, i, 1);   // between the renewal and its packet
+            if (bfd() && n.bfd_up && s.node[1 - i].bfd_up)
                 add(kBfdDown, i);
             if (n.state == Mastership::Master)
                 add(kHandover, i);
@@ -551,10 +485,10 @@ struct SessionProbe {
         }
         switch (t.kind) {
         case kDeliver: {
-            Packet p = std::move(s.to[i][t.arg].packet);
+            const auto p = s.to[i][t.arg].parcel;
             const Time arrived = s.to[i][t.arg].held ? s.now : s.to[i][t.arg].arrived;
             s.to[i].erase(s.to[i].begin() + t.arg);
-            feed_packet(s, i, std::move(p), arrived);
+            feed_packet(s, i, p, arrived);
             break;
         }
         case kTimer:
@@ -576,6 +510,8 @@ struct SessionProbe {
             for (int k = 0; k < 2; ++k)
                 for (auto &f : s.to[k])
                     f.age = static_cast<std::uint8_t>(f.held ? f.age + 1 : 0);
+            if (leased())
+                bfd_tick(s);
             s.quiet = working(s) ? std::min(s.quiet + 1, kQuietMax) : 0;
             break;
         }
@@ -589,21 +525,29 @@ struct SessionProbe {
             n.work_id = 0;
             n.oper = true;
             n.lease = Time{};
-            n.session->step(OperChange{1, true, 1}, s.now);
+            n.keeper.reset();
+            n.slept = false;
+            plan(s, i, false);
+            n.session.edit().step(OperChange{1, true, 1}, s.now);
             feed(s, i, Start{});
-            // BFD comes up only after the other side has noticed that the old session is gone.
-            if (bfd && awake(s, 1 - i) && !s.node[1 - i].bfd_down_due && !s.cut[0] && !s.cut[1])
-                s.node[0].bfd_due = s.node[1].bfd_due = true;
+            bfd_retry(s);       // only after the other side has noticed that the old session is gone
             break;
         case kResume:
             n.hung = false;
             n.draining = true;
             s.quiet = 0;
+            if (leased()) {
+                notice_stall(s, i);
+                s.node[1 - i].silent = 0;
+                if (n.bfd_up)
+                    renew(s, i);
+                bfd_retry(s);
+            }
             break;
         case kHeal:
             s.cut[0] = s.cut[1] = false;
             s.quiet = 0;
-            if (bfd && awake(s, 0) && awake(s, 1))
+            if (bfd() && awake(s, 0) && awake(s, 1))
                 for (auto &m : s.node)
                     m.bfd_due = !m.bfd_up;
             break;
@@ -614,16 +558,14 @@ struct SessionProbe {
             feed(s, i, OperChange{1, true, 1});
             break;
         case kBfdUp:
-            n.bfd_due = false;
-            n.bfd_up = true;
             s.quiet = 0;
-            feed(s, i, BfdUp{});
+            bfd_rises(s, i);
             break;
         case kBfdTold:
-            n.bfd_down_due = n.bfd_up = false;
-            feed(s, i, BfdDown{});
-            if (!s.node[1 - i].bfd_up && awake(s, 1 - i) && !s.cut[0] && !s.cut[1])
-                s.node[0].bfd_due = s.node[1].bfd_due = true;       // and comes up again
+            bfd_falls(s, i);
+            if (leased() && s.node[1 - i].bfd_up)
+                s.node[1 - i].bfd_down_due = true;
+            bfd_retry(s);       // and comes up again
             break;
         case kLoss:
             s.to[i].erase(s.to[i].begin() + t.arg);
@@ -644,7 +586,7 @@ struct SessionProbe {
                     s.to[k].clear();
                 }
                 // BFD notices a cut of either way on both sides, within the same tick here.
-                if (bfd && s.node[k].session) {
+                if (bfd() && s.node[k].session) {
                     s.node[k].bfd_due = false;
                     s.node[k].bfd_down_due = s.node[k].bfd_up;
                 }
@@ -662,19 +604,22 @@ struct SessionProbe {
             n.work = Work::None;
             n.work_id = 0;
             n.bfd_up = n.bfd_due = n.bfd_down_due = false;
+            n.keeper.reset();
+            n.silent = 0;
             s.to[i].clear();
-            if (bfd && s.node[1 - i].session) {
+            if (bfd() && s.node[1 - i].session) {
                 s.node[1 - i].bfd_due = false;
                 s.node[1 - i].bfd_down_due = s.node[1 - i].bfd_up;
             }
             break;
         case kHang:
-            n.hung = true;
+            n.hung = n.slept = true;
+            if (t.arg)
+                s.node[1 - i].silent = 1;
             break;
         case kBfdDown:
-            n.bfd_up = false;
             s.node[1 - i].bfd_down_due = true;
-            feed(s, i, BfdDown{});
+            bfd_falls(s, i);
             break;
         case kHandover:
             feed(s, i, ForceSwitchover{1, s.next_id++, true});

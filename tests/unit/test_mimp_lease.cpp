@@ -63,15 +63,28 @@ void renews_and_lapses(void **)
 void bounded_by_the_other_detection(void **)
 {
     LeaseKeeper k(*plan_lease_bfd(500ms, 1500ms));                      // guard 500 ms
-    auto r = k.renew(at(0ms), at(0ms), at(1200ms));
-    assert_true(r.granted && r.expiry == at(700ms));                    // MIMP's detection ends first
+    auto r = k.renew(at(0ms), at(0ms), at(700ms));
+    assert_true(r.granted && r.expiry == at(700ms));                    // MIMP's word ends first
     r = k.renew(at(100ms), at(100ms), kNever);
     assert_true(r.expiry == at(1100ms));
     r = k.renew(at(200ms), at(200ms), at(900ms));
     assert_true(r.expiry == at(1100ms));                                // never taken back
+    r = k.renew(at(300ms), at(300ms), at(1150ms));
+    assert_true(r.expiry == at(1150ms));
+    r = k.follow(at(310ms), at(1250ms));                                // MIMP moved on
+    assert_true(r.granted && r.expiry == at(1250ms));
+    assert_false(k.follow(at(320ms), at(1200ms)).granted);
+    r = k.follow(at(330ms), at(5s));                                    // no further than BFD's last packet
+    assert_true(r.granted && r.expiry == at(1300ms));
+    assert_false(k.follow(at(1300ms), at(6s)).granted);                 // lapsed: nothing opens it but rearm()
+    k.rearm();
+    assert_false(k.follow(at(1310ms), at(6s)).granted);
+    assert_true(k.renew(at(1320ms), at(1320ms)).expiry == at(2320ms));
+    k.replan(*plan_lease_bfd(500ms, 1500ms), at(1330ms));
+    assert_false(k.follow(at(1330ms), at(6s)).granted);                 // of the old timers
     k.extend(at(20s));
     assert_false(k.lapsed(at(19s)));
-    assert_true(k.renew(at(1s), at(1s)).expiry == at(20s));
+    assert_true(k.renew(at(2s), at(2s)).expiry == at(20s));
     assert_true(k.lapsed(at(20s)));
 }
 

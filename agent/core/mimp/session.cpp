@@ -66,7 +66,8 @@ Session::Session(Config config, std::shared_ptr<const Authenticator> auth, std::
         group.shown_priority = g.priority;
         groups_.push_back(std::move(group));
     }
-    const auto plan = plan_lease_mimp(config.keep_alive_interval, config.hold_on_neighbor_failure, config.lease_guard);
+    // With BFD lease_guard is that of its detection.
+    const auto plan = plan_lease_mimp(config.keep_alive_interval, config.hold_on_neighbor_failure, config.bfd_enable ? Duration::zero() : config.lease_guard);
     guard_ = plan ? plan->guard : kMinGuard;
     bfd_ = config.bfd_enable ? BfdStatus::Down : BfdStatus::Off;
     config_ = std::make_shared<const Config>(std::move(config));
@@ -205,7 +206,7 @@ Time Session::deadline() const
 
 Time Session::lease_bound() const
 {
-    return reached_ ? vouched_ + config_->detection() : kNever;
+    return reached_ ? vouched_ + config_->detection() - guard_ : kNever;
 }
 
 void Session::start(const Start &e, Time now, Actions &out)
@@ -281,6 +282,10 @@ void Session::bfd_change(BfdStatus status, Time now, Actions &out)
     if (bfd_ == BfdStatus::Down && status != BfdStatus::Down) {
         bfd_floor_ = sequence_;         // what the peer said while BFD was down is not to be decided on
         force_send_ = true;
+        // It lives, so it will speak; after a hang its packets wait behind BFD's.
+        for (auto &g : groups_)
+            if (g.state == Mastership::Discovery)
+                g.discovery_until = std::max(g.discovery_until, now + config_->detection());
     }
     bfd_ = status;
     if (status == BfdStatus::Up)

@@ -251,8 +251,9 @@ public:
     Actions step(const Event &event, Time now);
     Time deadline() const;                  // when the event Timer is due
 
-    // With BFD: the kernel lease must not outlast this (minus guard): the peer's
-    // MIMP detection ends then. kNever while the peer is not reached.
+    // With BFD: the kernel lease must not outlast this: the peer's MIMP detection ends
+    // a guard later, MIMP's own (a lease may well be renewed by BFD more seldom than that).
+    // Moves on with each SendPacket. kNever while the peer is not reached.
     Time lease_bound() const;
 
     // Wall clock minus boot clock, ns; engine refreshes it now and then. For the skew measurement only.
