@@ -35,7 +35,7 @@ std::string RestartState::json() const
         auto debts = nlohmann::json::array();
         for (const auto &d : g.debts)
             debts.push_back({{"spi", d.id.spi}, {"proto", d.id.proto}, {"family", d.id.family}, {"daddr", to_hex(d.id.daddr)},
-                             {"send_until_ns", d.send_until.time_since_epoch().count()}, {"jump", d.jump}});
+                             {"send_until_ns", d.send_until.time_since_epoch().count()}, {"jump", d.jump}, {"rekey_at", d.rekey_at}, {"ceiling", d.ceiling}});
         out["groups"].push_back({{"group", g.saved.group},
                                  {"state", to_string(g.saved.state)},
                                  {"generation", g.saved.generation},
@@ -67,6 +67,8 @@ Expected<RestartState> RestartState::from_json(std::string_view text, const std:
             for (const auto &d : g.at("debts")) {
                 const auto daddr = from_hex(d.at("daddr").get<std::string>());
                 SeqState::Debt debt{{d.at("spi"), d.at("proto"), d.at("family"), {}}, Time(Duration(d.at("send_until_ns").get<std::int64_t>())), d.at("jump")};
+                debt.rekey_at = d.value("rekey_at", std::uint64_t{0});      // an earlier agent did not write these
+                debt.ceiling = d.value("ceiling", std::uint64_t{0});
                 if (!daddr || daddr->size() != debt.id.daddr.size())
                     return fail(-EINVAL, "restart state: daddr of an SA");
                 std::copy(daddr->begin(), daddr->end(), debt.id.daddr.begin());

@@ -344,7 +344,7 @@ std::vector<SeqState::Debt> SyncControl::debts(GroupId group) const
         return {};
     auto out = it->second.seq.debts();
     for (const auto &[key, held] : it->second.held)     // its number is not set: the next process lets it only receive
-        out.push_back({SaId::of(held.sa), loop_.now(), 0});
+        out.push_back({SaId::of(held.sa), loop_.now()});
     return out;
 }
 

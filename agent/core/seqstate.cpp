@@ -341,8 +341,8 @@ std::vector<SeqState::Debt> SeqState::debts() const
 {
     std::vector<Debt> out;
     for (const auto &[id, sa] : sas_)
-        if (outbound(sa.last) && (sa.send_until != kNever || sa.jump))
-            out.push_back({id, sa.send_until, sa.jump});
+        if (outbound(sa.last) && (sa.send_until != kNever || sa.jump || sa.ceiling))
+            out.push_back({id, sa.send_until, sa.jump, sa.rekey_at, sa.ceiling});
     return out;
 }
 
@@ -359,6 +359,10 @@ void SeqState::restore(std::span<const Debt> debts)
         sa.jump = std::max(sa.jump, d.jump);
         sa.send_until = std::min(sa.send_until, d.send_until);
         next_stop_ = std::min(next_stop_, sa.send_until);
+        sa.rekey_at = d.rekey_at;
+        sa.ceiling = d.ceiling;
+        if (d.ceiling && !d.rekey_at)
+            near_.push_back(d.id);
     }
 }
 

@@ -131,11 +131,14 @@ public:
     std::vector<NeedsRekey> needs_rekey(Time now) const;
 
     // What a restart of the agent must not forget of an SA: until when it may send under
-    // its key, and the jumps so far. restore() before the first sample of the new process.
+    // its key, the jumps so far, and how far it may go while the peer is not reached (see
+    // alone(); what was to be rekeyed for that is named once more). restore() before the
+    // first sample of the new process.
     struct Debt {
         SaId id;
         Time send_until = kNever;
         std::uint64_t jump = 0;
+        std::uint64_t rekey_at = 0, ceiling = 0;
         bool operator==(const Debt &) const = default;
     };
     std::vector<Debt> debts() const;

@@ -5,6 +5,7 @@
 #include "unit/cmocka_cpp.hpp"
 
 #include <cerrno>
+#include <cstring>
 
 #include "app/restart_state.hpp"
 
@@ -20,7 +21,7 @@ RestartState sample()
     RestartState s;
     s.boot_id = "boot-1";
     s.hold_until = at(100);
-    SeqState::Debt debt{{0x01020304, 50, 2, {10, 10, 10, 1}}, at(90), 1u << 20};
+    SeqState::Debt debt{{0x01020304, 50, 2, {10, 10, 10, 1}}, at(90), 1u << 20, 70000, 140000};
     s.groups.push_back({{1, Mastership::Master, 8, true, 2}, true, {debt}});
     s.groups.push_back({{2, Mastership::Standby, 9, true, 1}, false, {}});
     s.vrrp["VRRP10"] = {"Master", 200};
@@ -45,6 +46,21 @@ void test_round_trip(void **)
     assert_true(back->hold_until == at(100));
 }
 
+// What the agent before this one left behind: the rest holds without what it did not know.
+void test_of_an_earlier_agent(void **)
+{
+    auto text = sample().json();
+    for (const char *key : {"\"rekey_at\": 70000,", "\"ceiling\": 140000,"}) {
+        const auto at = text.find(key);
+        assert_true(at != std::string::npos);
+        text.erase(at, std::strlen(key));
+    }
+    const auto back = RestartState::from_json(text, "boot-1", at(99));
+    assert_true(back.has_value());
+    const auto &debt = back->find(1)->debts.at(0);
+    assert_true(debt.jump == 1u << 20 && debt.ceiling == 0 && debt.rekey_at == 0);
+}
+
 void test_not_trusted(void **)
 {
     assert_int_equal(RestartState::from_json(sample().json(), "boot-2", at(99)).error().code, -ESTALE);
@@ -60,6 +76,6 @@ void test_not_trusted(void **)
 
 int main()
 {
-    const CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_not_trusted)};
+    const CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_of_an_earlier_agent), cmocka_unit_test(test_not_trusted)};
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -126,6 +126,41 @@ void an_old_master_alone_stops_below_the_new_one(void **)
     assert_true(q.master.must_stop(Time{107s}).empty());
 }
 
+// A planned restart of the agent in between: the next process stops where this one had to.
+void the_ceiling_survives_a_restart(void **)
+{
+    for (const std::uint64_t restart_at : {6000u, 120000u}) {       // before and after it was named for a rekey
+        Pair p(Time{100s});
+        (void)p.standby.takeover(Time{101s});
+        p.master.alone(Time{101s});
+        SeqState next;
+        std::uint64_t number = 5000;
+        int named = 0;
+        bool restarted = false, stopped = false;
+        for (int i = 0; i < 1000 && !stopped; ++i) {
+            number += 4000;
+            const Time now = Time{101s} + 200ms * i;
+            if (!restarted && number > restart_at) {
+                restarted = true;
+                named = 0;
+                next.restore(p.master.debts());
+            }
+            SeqState &master = restarted ? next : p.master;
+            exported(master, number, now);
+            named += static_cast<int>(master.take_near().size());
+            stopped = !master.must_stop(now).empty();
+            assert_true(!stopped || named == 1);
+        }
+        assert_true(restarted && stopped);
+        assert_true(number < p.standby_begins);
+        assert_int_equal(next.needs_rekey(Time{200s}).size(), 1);
+        // The peer is met: nothing of that holds any more, for the process after that either.
+        (void)next.frozen(exported(p.standby, p.standby_begins + 70000, Time{150s}), Time{151s}, true);
+        for (const auto &d : next.debts())
+            assert_true(d.ceiling == 0 && d.rekey_at == 0);
+    }
+}
+
 }  // namespace
 
 int main()
@@ -135,6 +170,7 @@ int main()
         cmocka_unit_test(what_the_peer_sent_before_it_stopped_is_skipped),
         cmocka_unit_test(frozen_numbers_are_for_the_handover_that_froze_them),
         cmocka_unit_test(an_old_master_alone_stops_below_the_new_one),
+        cmocka_unit_test(the_ceiling_survives_a_restart),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
