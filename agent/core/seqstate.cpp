@@ -161,7 +161,11 @@ std::vector<mcipsec_seq> SeqState::frozen(std::span<const mcs::SaSeq> sas, Time 
         const auto it = acting && s.sent ? sas_.find(SaId::of(s.sa)) : sas_.end();
         if (it != sas_.end() && !it->second.stale && !it->second.blocked)
             s.sa.oseq = s.sent;
+        const auto known = sas_.find(SaId::of(s.sa));
+        const float peak = known == sas_.end() ? 0 : known->second.peak_pps;
         Sa &sa = learn(s, now, now);
+        if (acting)     // the way from our numbers to the peer's is no rate
+            sa.peak_pps = peak;
         sa.exact = true;
         sa.stale = false;
         sa.rekey_at = sa.ceiling = 0;

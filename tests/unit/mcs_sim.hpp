@@ -160,7 +160,9 @@ public:
             n.plugin_epoch++;
             n.plugin_seq = n.acked = 0;
             n.charon.sas.clear();
-            n.charon.answers.clear();
+            std::erase_if(n.charon.answers, [](const Event &a) {    // the kernel's and the agent's own stay
+                return !std::holds_alternative<ev::FrozenSeq>(a) && !std::holds_alternative<ev::FrozenApplied>(a) && !std::holds_alternative<ev::InboundSeen>(a);
+            });
         }
         step(n, ev::CharonUp{n.plugin_epoch});
         local_snapshot(n);
@@ -370,6 +372,8 @@ private:
         } else if (auto *is = std::get_if<act::ImportSeq>(&action)) {
             n.seqs.push_back(std::move(*is));
         } else if (auto *f = std::get_if<act::FrozenReceived>(&action)) {
+            if (!f->handover)   // a test of a hand-over says itself when it is applied
+                n.charon.answers.push_back(ev::FrozenApplied{f->tag, 0});
             n.frozen.push_back(std::move(*f));
         } else if (auto *fa = std::get_if<act::FrozenAcked>(&action)) {
             n.frozen_acked.push_back(fa->handover);

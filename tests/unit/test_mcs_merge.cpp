@@ -85,6 +85,34 @@ void two_lives(Duration ours, Duration theirs, bool b_wins, bool again)
     assert_true(p.b.merged.empty());
 }
 
+// Both were acting apart from each other, and no record has changed: what B sent meanwhile
+// is in no record, but its customer takes nothing below it any more.
+void final_numbers_come_without_a_record(void **)
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.run();
+    p.cut();
+    p.role(p.b, true, false, 3);
+    p.now += 100s;
+    p.role(p.a, true, false, 4);
+    p.role(p.b, false, true, 4);
+    SaSeq last{};
+    last.sa.spi = 7;
+    p.b.final_seq = {last};
+    p.connect();
+    p.run();
+    assert_int_equal(p.a.frozen.size(), 1);
+    assert_int_equal(p.a.frozen[0].handover, 0);
+    assert_int_equal(p.a.frozen[0].sas.size(), 1);
+    // Once: B has not acted since.
+    p.cut();
+    p.connect();
+    p.run();
+    assert_int_equal(p.a.frozen.size(), 1);
+    assert_true(p.a.merged.empty() && p.b.merged.empty());
+}
+
 void of_two_lives_the_one_with_the_traffic_wins(void **)
 {
     for (const bool again : {false, true}) {
@@ -280,6 +308,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_only_the_old_master_knew_is_not_lost),
         cmocka_unit_test(where_nothing_was_merged_nobody_is_asked_for_life),
+        cmocka_unit_test(final_numbers_come_without_a_record),
         cmocka_unit_test(of_two_lives_the_one_with_the_traffic_wins),
         cmocka_unit_test(a_higher_generation_does_not_win_over_what_its_writer_never_heard),
         cmocka_unit_test(what_the_losing_charon_says_before_it_is_told_does_not_count),

@@ -147,7 +147,8 @@ void Session::Impl::settle_states()
         } else if (g.rx == Rx::Idle && g.offer && g.offer->generation == g.generation) {
             request(g);
         }
-        if (hears(g) && !g.propose.empty() && !std::exchange(g.final_asked, true))
+        // What it sent while it acted, too: the customer takes nothing below that, record or no record.
+        if (hears(g) && (g.final_due || !g.propose.empty()) && !std::exchange(g.final_asked, true))
             out.push_back(act::FinalSeqWanted{g.tag});
         if (!serves(g)) {
             g.outvoted.clear();
@@ -372,6 +373,7 @@ void Session::Impl::on(ev::GroupRole &e)
     if (e.role.acting && !g->acting) {
         g->known_epoch = g->known = 0;  // from now on the databases may part
         g->inherits = g->heard;
+        g->final_due = true;
         // It was acting a moment ago, its charon had not heard of the end yet and went on.
         if (std::exchange(g->missed, false))
             out.push_back(act::LocalSnapshotWanted{g->tag});

@@ -76,6 +76,7 @@ struct Group : Role {
     std::vector<Key> purge;       // by difference, once everything before is settled
     std::deque<Key> propose;
     bool final_asked = false, final_done = false;  // sequence state that goes before them
+    bool final_due = false;                 // it acted since the peer took such a state
     std::unordered_set<Key, KeyHash> contested;    // IKE_SAs among them, until the master has decided
     std::unordered_set<Key, KeyHash> rivals;       // of those, with another life at the master: until they are sent
     std::unordered_set<Key, KeyHash> appealed;     // ... and since

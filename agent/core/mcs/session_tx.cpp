@@ -293,8 +293,13 @@ void Session::Impl::on(frame::Nack &f)
 
 void Session::Impl::on(frame::FrozenAck &f)
 {
-    if (auto *g = find(f.tag))
-        out.push_back(act::FrozenAcked{g->tag, f.handover});
+    auto *g = find(f.tag);
+    if (!g)
+        return;
+    // Not by a hand-over's: the old master may have had to go on after it.
+    if (f.handover == 0 && !g->acting)
+        g->final_due = false;
+    out.push_back(act::FrozenAcked{g->tag, f.handover});
 }
 
 // Tells the plugin how far the standby is, and the engine when a record of this session
