@@ -105,6 +105,10 @@ roles() { mc_is "$1" mastership "$2" && mc_is "$3" mastership "$4"; }
 # p1_prefers DEVICE: where P-1's kernel sends what is for CE-1.
 p1_prefers() { lab P-1 ip route get vrf vprn2 192.168.1.1 2>/dev/null | grep -q "dev $1 "; }
 
+# p1_by 1|2: whatever it learns, P-1 sends by that gateway what is for CE-1. p1_free: no more.
+p1_by() { lab P-1 ip route replace table 2 192.168.1.1/32 via "192.168.20$(($1 + 1)).1" dev "sdp-$((100 + 100 * $1))" proto static metric 1; }
+p1_free() { lab P-1 ip route del table 2 192.168.1.1/32 proto static metric 1; }
+
 # p1_routes PREFIX: "neighbor local-preference" of each route that P-1 holds.
 p1_routes()
 {

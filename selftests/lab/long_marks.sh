@@ -49,7 +49,6 @@ forget() { lab P-1 ip route flush cache; }
 learned() { lab P-1 ip route get vrf vprn2 192.168.1.1 from 192.168.2.1 2>/dev/null | grep -q 'mtu 1400' || too_long | grep -qE 'mtu ?= ?1400|mtu 1400'; }
 may_be_fragmented() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M dont -s 1422 -c 1 -W 2 192.168.1.1; }
 fits() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M do -s 1372 -c 1 -W 2 192.168.1.1; }
-p1_by() { lab P-1 ip route replace table 2 192.168.1.1/32 via "192.168.20$(($1 + 1)).1" dev "sdp-$((100 + 100 * $1))" proto static metric 1; }
 ping_gw() { lab CE-1 ping -I 10.10.10.1 -c 1 -W 2 10.10.20.1 >/dev/null; }
 ping_gw_other() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 10.10.20.1 >/dev/null; }
 ping_vrrp() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 172.16.1.254 >/dev/null; }

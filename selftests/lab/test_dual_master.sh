@@ -7,6 +7,8 @@
 # traffic.
 #   1. MIMP, BFD and MCS are filtered between them: the traffic stays on SeGW-1,
 #      which wins the election; the CE rekeys meanwhile.
+#      Then the same with P-1's packets at SeGW-2 for a while. No record changes, but
+#      CE-1 takes nothing below the numbers that SeGW-2 has used.
 #   2. SeGW-1 is cut off alive: the traffic moves to SeGW-2, which rekeys; SeGW-1
 #      wins the election all the same (priority) and takes over what SeGW-2 knows.
 #      Then, and only then, the master asks the customer for life, once.
@@ -23,7 +25,7 @@ asked_for_life()
 	jq -e '(.INFORMATIONAL // 0) == (.CREATE_CHILD_SA // 0) + 1' <<<"$got" >/dev/null || { diag "SeGW-1 began $got"; return 1; }
 }
 
-plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 25))
+plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 37))
 scene_up
 
 t=$EPOCHREALTIME
@@ -36,6 +38,20 @@ check_wait "SeGW-2 serves what was rekeyed at SeGW-1" 20 ping_ce
 check_wait "protection status nominal on both" 60 nominal
 check "force-switchover back" \
 	lab SeGW-2 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+check_wait "protection status nominal on both" 60 nominal
+
+check_wait "(CE-1 has one CHILD_SA)" 30 eval 'ce_child_spis | wc -w | grep -qx 2'
+t=$EPOCHREALTIME spis=$(ce_child_spis)
+check "the filter again" filter_on
+check_wait "both are eligible" 20 roles SeGW-1 eligible SeGW-2 eligible
+check "P-1 sends by SeGW-2" p1_by 2
+check_wait "which encrypts" 20 eval '[ "$(sent_from SeGW-2 "$t" esp)" -ge 100 ]'
+check "P-1 sends as it learns" p1_free
+check_is "SeGW-2 has sent no IKE" 0 sent_from SeGW-2 "$t" ike
+check "the filter goes" filter_off
+check_wait "SeGW-1 is master, SeGW-2 standby" 30 roles SeGW-1 master SeGW-2 standby
+check_wait "CE-1 gets P-1's packets" 40 flow_recovered
+check_is "over the CHILD_SA of before" "$spis" ce_child_spis
 check_wait "protection status nominal on both" 60 nominal
 
 spis=$(ce_child_spis)
