@@ -624,10 +624,9 @@ Expected<void> Engine::wire_sync(SyncControl &s)
     };
     // The import that a hand-over waits for may end within the grace in which it does not
     // count as pending: then protection status says nothing.
-    s.callbacks.stepped = [this, &s] {
-        for (auto &[id, g] : groups_)
-            if (g.prepare_waits && g.sync == &s)
-                try_prepared(g);
+    s.callbacks.gauges = [this](GroupId id) {
+        if (auto *g = find(id); g && g->prepare_waits)
+            try_prepared(*g);
     };
     s.callbacks.frozen_applied = [this](GroupId id, std::uint64_t handover) {
         auto *g = find(id);

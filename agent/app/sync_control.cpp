@@ -279,8 +279,6 @@ void SyncControl::step(mcs::Event event)
     guard.dismiss();
     stepping_ = false;
     (void)timer_.arm(session_.deadline());
-    if (callbacks.stepped)
-        callbacks.stepped();
 }
 
 void SyncControl::run(mcs::Action &&action)
@@ -355,6 +353,10 @@ void SyncControl::run(mcs::Action &&action)
                             .reason = flags});
                 if (callbacks.state)
                     callbacks.state(0, a.new_state);
+            },
+            [&](mcs::act::GaugesChanged &a) {
+                if (auto *g = group_of(a.tag); g && callbacks.gauges)
+                    callbacks.gauges(g->id);
             },
             [&](mcs::act::ProtectionInputs &a) {
                 if (auto *g = group_of(a.tag); g && callbacks.protection)

@@ -44,7 +44,7 @@ public:
 
     struct Callbacks {
         std::function<void(GroupId, const mcs::act::ProtectionInputs &)> protection;
-        std::function<void()> stepped;                                          // counts may have changed
+        std::function<void(GroupId)> gauges;                                    // not acting: as of act::GaugesChanged
         std::function<void(GroupId, std::uint64_t handover)> frozen_applied;    // standby: imported into the kernel
         std::function<void(GroupId, std::uint64_t handover)> frozen_acked;      // master: the peer has it
         std::function<void()> ack_changed;

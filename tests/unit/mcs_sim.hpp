@@ -56,7 +56,7 @@ struct Node {
     Session session;
     Charon charon;
     std::uint64_t plugin_epoch = 1, plugin_seq = 0;
-    Actions seen;                     // all but SendBytes
+    int gauges_changed = 0, protection_changed = 0;
     std::deque<std::uint8_t> wire;    // bytes on their way to the other node
     bool write_pending = false, up = false, closed = false;
     std::uint64_t acked = 0, acked_epoch = 0;  // last PluginAck
@@ -364,7 +364,10 @@ private:
             n.commit = c->on;
         } else if (auto *st = std::get_if<act::SyncStateChanged>(&action)) {
             n.state = st->new_state;
+        } else if (std::get_if<act::GaugesChanged>(&action)) {
+            n.gauges_changed++;
         } else if (auto *pi = std::get_if<act::ProtectionInputs>(&action)) {
+            n.protection_changed++;
             n.protection = *pi;
         } else if (std::get_if<act::CloseChannel>(&action)) {
             n.closed = true;

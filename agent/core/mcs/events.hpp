@@ -290,6 +290,9 @@ struct ProtectionInputs {
     bool config_differs = false;
     bool operator==(const ProtectionInputs &) const = default;
 };
+// Not acting: what of the peer's records is installed here has changed. Sooner than
+// ProtectionInputs, in which an import does not count before pending_grace.
+struct GaugesChanged { std::string tag; };
 // The peer's MIMP state as it rides in MCS: dual-master alarm, never an election.
 struct PeerMimp { std::string tag; Mastership state; Generation generation; bool acting; };
 
@@ -306,7 +309,7 @@ struct Log { Severity severity; std::string tag, what, text; };
 }  // namespace act
 
 using Action = std::variant<act::SendBytes, act::CloseChannel, act::Import, act::Delete, act::Merged, act::FinalSeqWanted, act::InboundWanted, act::SeqWanted, act::ImportSeq, act::TrafficWanted, act::TrafficReceived, act::PluginAck, act::CommitMode,
-                            act::SyncStateChanged, act::ProtectionInputs, act::PeerMimp, act::FrozenReceived, act::FrozenAcked, act::LocalSnapshotWanted, act::Log>;
+                            act::SyncStateChanged, act::ProtectionInputs, act::GaugesChanged, act::PeerMimp, act::FrozenReceived, act::FrozenAcked, act::LocalSnapshotWanted, act::Log>;
 using Actions = std::vector<Action>;
 
 }  // namespace mcipsec::mcs

@@ -189,6 +189,8 @@ void Session::Impl::settle_states()
             g.protection_told = true;
             out.push_back(std::move(p));
         }
+        if (const auto gauges = g.gauges(); gauges != std::exchange(g.gauges_told, gauges) && !g.acting)
+            out.push_back(act::GaugesChanged{g.tag});
         tell_status(g);
     }
     if (all != state || flags() != told_flags) {

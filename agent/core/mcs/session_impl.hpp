@@ -96,6 +96,7 @@ struct Group : Role {
     SyncState state = SyncState::OutOfSync;
     act::ProtectionInputs protection;
     bool protection_told = false;
+    Gauges gauges_told;
 
     Gauges gauges() const
     {
