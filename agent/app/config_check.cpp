@@ -68,6 +68,8 @@ private:
 
     void groups()
     {
+        if (c_.tunnel_group.empty())
+            warn("isa", "there is no tunnel-group: nothing is gated and nothing synchronised");
         std::set<std::string> used;
         for (const auto &[id, g] : c_.tunnel_group) {
             if (g.active_mda_number > g.mda.size())

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "app/config_keys.hpp"
 #include "app/engine.hpp"
 
 #include <fmt/format.h>
@@ -456,15 +457,22 @@ void Engine::ask_held()
 
 // ---- what happens outside ----
 
-void Engine::links_changed()
+Expected<void> Engine::read_links()
 {
     auto all = links_->dump();
     if (!all)
-        return log_.text(io::Level::Error, "links: " + all.error().text);
+        return fail(all.error().code, "links: " + all.error().text);
     links_up_.clear();
     for (const auto &l : *all)
         if (l.up)
             links_up_.insert(l.name);
+    return {};
+}
+
+void Engine::links_changed()
+{
+    if (auto done = read_links(); !done)
+        return log_.text(io::Level::Error, done.error().text);
     for (const auto &[id, g] : groups_)
         routes_->set_state(id, g.state, true);
     check_members();
@@ -600,6 +608,27 @@ void Engine::apply_config(const Config &next)
     check_members();
 }
 
+// A tunnel-group is down without one of its tunnels' interfaces: a tunnel that comes must not
+// take the others along.
+Expected<void> Engine::devices_there(const Config &next)
+{
+    std::string errors;
+    if (auto done = read_links(); !done)        // the word of one that has just come may be under way
+        return done;
+    for (const auto &[name, t] : next.tunnel) {
+        const auto before = config_.tunnel.find(name);
+        const auto group = next.tunnel_group.find(t.tunnel_group);
+        if (t.interface.empty() || links_up_.contains(t.interface) || (group != next.tunnel_group.end() && group->second.shutdown) ||
+            (before != config_.tunnel.end() && before->second.interface == t.interface))
+            continue;
+        errors += fmt::format("{}{}: interface {} of tunnel {} does not exist or is down, allowed is one that is up: without it tunnel-group {} would go down",
+                              errors.empty() ? "" : "\n", next.where_of("ipsec.tunnel." + path_element(name) + ".interface").str(), t.interface, name, t.tunnel_group);
+    }
+    if (!errors.empty())
+        return fail(-ENODEV, errors);
+    return {};
+}
+
 Expected<std::vector<Change>> Engine::reload()
 {
     (void)io::notify::reloading();
@@ -615,6 +644,8 @@ Expected<std::vector<Change>> Engine::reload()
     auto changes = check_reload(config_, with_admin);
     if (!changes)
         return refuse(changes.error());
+    if (auto there = devices_there(with_admin); !there)
+        return refuse(there.error());
     file_ = std::move(*next);
     apply_config(with_admin);
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();

@@ -163,6 +163,8 @@ private:
     void for_each_child(const Group &g, const std::function<void(const Bytes &, const std::optional<ChildSas> &)> &f) const;
     Expected<void> watch_members();
     void check_members();
+    Expected<void> read_links();
+    Expected<void> devices_there(const Config &next);
     void judge(Group &g);
     void begin_refill(Group &g);
     bool refilling(Group &g);

@@ -448,10 +448,10 @@ std::vector<MetricView> Engine::stats()
         add("mcipsec_alarms", "gauge", "standing alarms", label, static_cast<double>(s.alarms.size()));
         add("mcipsec_mcs_entries", "gauge", "entries in the database", label, static_cast<double>(s.num_entries));
         add("mcipsec_mcs_remote_entries", "gauge", "entries in the peer's database", label, static_cast<double>(s.rem_num_entries));
-        add("installed", "gauge", "synchronised entries installed in charon and kernel", label, static_cast<double>(s.installed));
-        add("installing", "gauge", "synchronised entries being installed", label, static_cast<double>(s.installing));
-        add("await_conf", "gauge", "synchronised entries whose connection is not loaded", label, static_cast<double>(s.await_conf));
-        add("failed", "gauge", "synchronised entries that charon refused", label, static_cast<double>(s.failed));
+        add("mcipsec_mcs_installed", "gauge", "synchronised entries installed in charon and kernel", label, static_cast<double>(s.installed));
+        add("mcipsec_mcs_installing", "gauge", "synchronised entries being installed", label, static_cast<double>(s.installing));
+        add("mcipsec_mcs_await_conf", "gauge", "synchronised entries whose connection is not loaded", label, static_cast<double>(s.await_conf));
+        add("mcipsec_mcs_failed", "gauge", "synchronised entries that charon refused", label, static_cast<double>(s.failed));
         for (const auto &[name, value] : s.counters)
             add("mcipsec_mcs_" + name + "_total", "counter", "MCS " + name, label, static_cast<double>(value));
     }

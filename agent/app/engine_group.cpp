@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
+#include <net/if.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -302,7 +303,7 @@ void Engine::judge(Group &g)
     std::vector<std::string> down;
     for (const auto &[name, t] : config_.tunnel)
         if (t.tunnel_group == g.id && !t.interface.empty() && !links_up_.contains(t.interface))
-            down.push_back(t.interface);
+            down.push_back(t.interface + (if_nametoindex(t.interface.c_str()) ? " is down" : " does not exist"));
     g.members.clear();
     for (const auto &name : tg->second.mda) {
         g.members.push_back(members_->health(name, down));

@@ -207,7 +207,7 @@ std::vector<std::string> MemberWatch::faults(const Member &m) const
     return out;
 }
 
-group::MemberHealth MemberWatch::health(const std::string &name, const std::vector<std::string> &interfaces_down) const
+group::MemberHealth MemberWatch::health(const std::string &name, const std::vector<std::string> &interface_faults) const
 {
     group::MemberHealth h;
     h.name = name;
@@ -218,8 +218,8 @@ group::MemberHealth MemberWatch::health(const std::string &name, const std::vect
     }
     h.admin_up = !it->second.config.shutdown;
     h.faults = faults(it->second);
-    for (const auto &i : interfaces_down)
-        h.faults.push_back("interface " + i + " is down");
+    for (const auto &i : interface_faults)
+        h.faults.push_back("interface " + i);
     return h;
 }
 

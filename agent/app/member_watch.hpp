@@ -45,8 +45,8 @@ public:
     Expected<void> configure(const std::map<std::string, MdaConfig> &members);
     // Every script answered once: verdicts are not preliminary any more.
     bool settled() const;
-    // Of a member; interfaces_down: xfrm interfaces of the tunnel-group that are down or missing.
-    group::MemberHealth health(const std::string &name, const std::vector<std::string> &interfaces_down) const;
+    // Of a member; interface_faults: "NAME is down" or "NAME does not exist", of the tunnel-group's xfrm interfaces.
+    group::MemberHealth health(const std::string &name, const std::vector<std::string> &interface_faults) const;
 
 private:
     struct Member {

@@ -25,7 +25,7 @@ route_is() { lab SeGW-1 ip route show table 2 192.168.3.0/24 | grep -q "proto $1
 no_route() { [ -z "$(lab SeGW-1 ip route show table 2 192.168.3.0/24)" ]; }
 alarm() { ask "$1" "$(find_object db_sync_state) | .alarms[]" show redundancy multi-chassis sync | grep -q "$2"; }
 
-plan 24
+plan 26
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -52,7 +52,6 @@ check "and on SeGW-2" reload SeGW-2
 check_wait "BFD is up again" 60 bfd_is Up
 check "nothing moved" unmoved
 
-lab SeGW-1 sh -c 'ip link add tunnel-2 type xfrm dev lo if_id 0x10002 && ip link set tunnel-2 master vprn2 up'
 drop_in SeGW-1 tunnel <<'TOML'
 [ipsec.tunnel."tunnel-2"]
 public = "int-IPsec-Public-1"
@@ -60,6 +59,9 @@ private = "int-IPsec-Private-1"
 interface = "tunnel-2"
 static-route = ["192.168.3.0/24"]
 TOML
+check "a tunnel whose interface does not exist is refused" refused SeGW-1 'tunnel.toml:4: interface tunnel-2 of tunnel tunnel-2 does not exist'
+check "and nothing moved" unmoved
+lab SeGW-1 sh -c 'ip link add tunnel-2 type xfrm dev lo if_id 0x10002 && ip link set tunnel-2 master vprn2 up'
 check "control: no route of tunnel-2 yet" no_route
 check "a tunnel is added" reload SeGW-1
 check_wait "its route is there, with the master's protocol" 20 route_is 211

@@ -80,7 +80,7 @@ void plain_member_follows_charon_module_and_interfaces(void **)
     w.use(w.config());
     assert_true(w.watch.settled());
     assert_string_equal(w.fault().c_str(), "");
-    assert_string_equal(w.watch.health("1/2", {"tunnel-1"}).why_not().c_str(), "interface tunnel-1 is down");
+    assert_string_equal(w.watch.health("1/2", {"tunnel-1 is down"}).why_not().c_str(), "interface tunnel-1 is down");
     assert_false(w.watch.health("9/9", {}).healthy());
     w.charon = "connection refused";
     assert_true(w.fault_is("charon does not answer: connection refused"));
