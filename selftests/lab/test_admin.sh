@@ -5,12 +5,17 @@
 # synchronisation, of a tunnel-group under mc-ipsec, of the peer, of the tunnel-group
 # itself. Each takes what it names and no more; each goes back; the CE's tunnel lives.
 #
+# While the synchronisation is down a force-switchover is refused, and done where it is
+# told to ignore the protection status.
+#
 # SeGW-1 has standby-restart = "restart": what comes back from a shutdown drops its IKE
 # states without a message and gets all of its tunnels anew, as the seed has it.
 
 . "$(dirname "$0")/scene.sh"
 
 admin() { lab "$1" mcipsec admin "${@:2}"; }
+hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30 "${@:2}" >/dev/null 2>&1; }
+refused() { hand_over "$@"; [ $? = 5 ]; }
 
 scene_configure()
 {
@@ -23,7 +28,7 @@ its_ike_sa() { lab SeGW-1 swanctl --list-sas --raw | grep -o 'uniqueid=[0-9]*'; 
 anew() { local now; now=$(its_ike_sa); [ -n "$now" ] && [ "$now" != "$ike_sa_before" ]; }
 sent_since() { capture from 10.10.20.1 "$OBS_DIR/public.pcap" --from "$1" --mac "$(gateway_mac SeGW-1)" | jq '.esp + .ike'; }
 
-plan $((SCENE_POINTS + 27))
+plan $((SCENE_POINTS + 34))
 scene_up
 
 check "sync shutdown on SeGW-2" admin SeGW-2 redundancy peer 192.0.2.1 sync shutdown
@@ -33,8 +38,15 @@ check_wait "both say outOfSync, each with its reason" 20 \
 check "mastership is where it was" roles SeGW-1 master SeGW-2 standby
 check_wait "SeGW-1 is notReady" 10 mc_is SeGW-1 protection_status notReady
 check "it shows as (runtime) in config show" eval 'lab SeGW-2 mcipsec config show | grep -q "(runtime)"'
+check "a force-switchover is refused" refused SeGW-1
+check "mastership is still where it was" roles SeGW-1 master SeGW-2 standby
+check "with ignore-protection-status it is done" hand_over SeGW-1 ignore-protection-status
+check_wait "SeGW-2 is master, SeGW-1 stands by" 20 roles SeGW-1 standby SeGW-2 master
+check_wait "CE-1's ping goes on" 20 ping_ce
 check "sync no-shutdown" admin SeGW-2 redundancy peer 192.0.2.1 sync no-shutdown
 check_wait "nominal again on both" 60 nominal
+check "force-switchover back, as nothing is missing" hand_over SeGW-2
+check_wait "SeGW-1 is master again, nominal on both" 60 eval 'roles SeGW-1 master SeGW-2 standby && nominal'
 
 check "mc-ipsec shutdown of tunnel-group 1 on SeGW-1, the master" \
 	admin SeGW-1 redundancy peer 192.0.2.2 mc-ipsec tunnel-group 1 shutdown
