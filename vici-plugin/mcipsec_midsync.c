@@ -36,6 +36,11 @@
 /** How often the peer is asked before its own requests are answered meanwhile */
 #define IGNORE_TRIES	3
 
+/** How often it is asked before we propose to go on still further ahead: it says
+ *  nothing to an id that it has seen, nor that it has. Not sooner: an answer to
+ *  what was proposed before does not count any more */
+#define RAISE_TRIES		3
+
 typedef struct private_mcipsec_midsync_t private_mcipsec_midsync_t;
 typedef struct ask_t ask_t;
 typedef struct answer_t answer_t;
@@ -264,6 +269,42 @@ static status_t begin(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 }
 
 /**
+ * Propose a higher id than so far; with each try twice as much is added.
+ *
+ * @return			DESTROY_ME if the IKE_SA has to go
+ */
+static status_t raise_proposal(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
+							   ask_t *ask)
+{
+	mcipsec_ike_entry_t *entry;
+	uint32_t was = ask->proposed;
+
+	this->table->lock->lock(this->table->lock);
+	entry = this->table->get_ike(this->table, ask->key, FALSE);
+	if (entry && entry->sync.proposed == ask->proposed)
+	{
+		entry->sync.proposed += AHEAD_SPREAD << min(ask->tries, 16);
+		if (build(entry, ike_sa))
+		{
+			ask->proposed = entry->sync.proposed;
+		}
+		else
+		{
+			entry->sync.proposed = was;
+		}
+	}
+	this->table->lock->unlock(this->table->lock);
+	if (ask->proposed == was)
+	{
+		return SUCCESS;
+	}
+	ike_sa->set_message_id(ike_sa, TRUE, ask->proposed);
+	mcipsec_placeholder_remove(ike_sa);
+	ike_sa->queue_task(ike_sa, mcipsec_placeholder_create(MCIPSEC_WAIT_SYNC));
+	return ike_sa->initiate(ike_sa, NULL, NULL);
+}
+
+/**
  * End the wait for an answer; charon goes on with what it has to do
  */
 static status_t end(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
@@ -334,6 +375,10 @@ static job_requeue_t ask_job(ask_t *ask)
 			this->announce->changes(this->announce, ike_sa,
 									ike_sa->get_message_id(ike_sa, FALSE));
 		}
+	}
+	else if (ask->tries >= RAISE_TRIES)
+	{
+		status = raise_proposal(this, ike_sa, ask);
 	}
 	if (status == SUCCESS)
 	{

@@ -16,7 +16,7 @@ route_state_is() { lab "$1" ip route show table 2 192.168.1.1 | grep -q "proto $
 p1_hears_only() { [ -n "$(p1_routes 192.168.1.1/32)" ] && ! p1_routes 192.168.1.1/32 | grep -qv "^$1 "; }
 track_file_is() { [ "$(lab SeGW-1 cat /run/mcipsec/vrrp/VRRP10.track)" = "$1" ]; }
 
-plan 29
+plan 31
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys

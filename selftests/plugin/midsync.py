@@ -140,5 +140,22 @@ if speaks:
 rekeys(new)
 tap.equal(new.counter("synced") + new.counter("sync-failed"), 2 if speaks else 0,
           "nothing else" if speaks else "always: not a peer that does not speak it")
+if speaks:
+    # the peer was asked often since the other chassis heard of it: what that proposes is behind, too
+    stay(new, old, commit="no")
+    tap.check(wait_for(lambda: old.counter("ike") == 1 and old.counter("child") == 1), "%s follows" % old.name, old.status())
+    new.sink = None
+    for _ in range(3):
+        asked = new.counter("synced")
+        new.group(state="passive")
+        new.group(state="active")
+        wait_for(lambda: new.counter("synced") == asked + 1, 60)
+    refused, asked = log("peer", "than expected"), old.counter("synced")
+    old.group(**{"message-id-sync": "always"})
+    take_over(new.name, old)
+    tap.check(wait_for(lambda: log("peer", "than expected") > refused, 60), "the peer refuses a proposal that is behind")
+    tap.check(wait_for(lambda: old.counter("synced") == asked + 1, 60), "it is raised until the peer takes it", old.status())
+    tap.equal(old.counter("sync-failed"), 0, "before it is given up")
+    rekeys(old)
 tap.equal(peer_ike_spis(), ike, "over the same IKE_SA")
 tap.end()
