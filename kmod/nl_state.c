@@ -87,12 +87,14 @@ static bool mcipsec_flip_apply(struct mcipsec_flip *flip, const u8 *cookie)
 	}
 	memcpy(g->cookie, cookie, MCIPSEC_COOKIE_LEN);
 	g->owned = true;
-	if (opened && flip->state == MCIPSEC_STATE_STANDBY) {
+	if (opened && flip->state == MCIPSEC_STATE_STANDBY)
 		mcipsec_group_drain(g);
-		flip->drains = g->id;
-	}
 	mcipsec_group_set_mode(g, flip->state, flip->flags);
 	closed = mcipsec_group_action(g, &lapsed) < MCIPSEC_ACTION_FORWARD;
+	if (opened && closed)
+		flip->drains = g->id;
+	else
+		mcipsec_group_drained(g);
 	if (told || was != g->mode)
 		mcipsec_event(g, MCIPSEC_EVENT_STATE, GFP_KERNEL);
 	return opened && closed;

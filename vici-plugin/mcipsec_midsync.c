@@ -279,6 +279,10 @@ static status_t raise_proposal(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa
 	mcipsec_ike_entry_t *entry;
 	uint32_t was = ask->proposed;
 
+	if (!mcipsec_retransmit_interval(ask->tries))
+	{	/* it was the last time */
+		return SUCCESS;
+	}
 	this->table->lock->lock(this->table->lock);
 	entry = this->table->get_ike(this->table, ask->key, FALSE);
 	if (entry && entry->sync.proposed == ask->proposed)
@@ -287,6 +291,8 @@ static status_t raise_proposal(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa
 		if (build(entry, ike_sa))
 		{
 			ask->proposed = entry->sync.proposed;
+			/* charon forgets below what it answered; the peer may ask for it */
+			entry->response_imported = entry->response != NULL;
 		}
 		else
 		{

@@ -498,6 +498,8 @@ void SyncControl::set_role(GroupId group, Mastership state, const Role &role)
     auto *g = group_of(group);
     if (!g)
         return;
+    if (acting_master(g->state) && !acting_master(state))
+        keep_final(*g);
     g->state = state;
     step(mcs::ev::GroupRole{g->tag, role, state});
 }

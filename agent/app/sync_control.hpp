@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <unordered_set>
 
 #include "app/charon_control.hpp"
 #include "app/config.hpp"
@@ -135,7 +136,8 @@ private:
         Mastership state = Mastership::Discovery;
         bool sample_failed = false;
         std::uint64_t receive_only = 0;
-        std::size_t refused = 0;        // SAs whose numbers the kernel did not take, as last said
+        std::unordered_set<SaId, SaIdHash> refused;     // whose numbers the kernel does not take: said
+        std::optional<std::vector<mcs::SaSeq>> final;   // numbers when it last ceased to act
         std::map<mcs::Key, Held> held;      // outbound SAs that send nothing until their number is set
         std::unordered_map<SaId, Time, SaIdHash> inbound;   // last authenticated packet seen here
         TunnelCounters counters;
@@ -149,6 +151,7 @@ private:
     void run_delete(const mcs::act::Delete &a);
     void run_import_seq(const mcs::act::ImportSeq &a);
     void run_frozen(const mcs::act::FrozenReceived &a);
+    void keep_final(Group &g);
     void send_final(Group &g);
     void tell_selectors(const Group &g, const mcs::Key &child);
     void tell_inbound(Group &g);

@@ -108,17 +108,19 @@ Expected<SeqImport> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> 
     return done;
 }
 
-// Samples come five times a second: what is refused each time is said once.
+// Samples come five times a second: an SA that is refused each time is said once.
 void SyncControl::tell_refused(Group &g, const SeqImport &done)
 {
-    if (done.refused.size() > g.refused)
+    std::size_t fresh = 0;
+    for (const auto &sa : done.refused)
+        fresh += g.refused.insert(SaId::of(sa)).second;
+    if (fresh)
         log_.write({.level = io::Level::Error,
                     .event = std::string(io::event::kAlarm),
                     .text = fmt::format("tunnel-group {}: the kernel refuses the sequence numbers of {} SAs (hardware offload, or no address of the group): "
                                         "after a takeover they only receive until they are rekeyed; one has the SPI {:08x}",
-                                        g.id, done.refused.size(), be32toh(done.refused.front().spi)),
+                                        g.id, fresh, be32toh(done.refused.front().spi)),
                     .group = g.id});
-    g.refused = done.refused.size();
 }
 
 void SyncControl::run_import_seq(const mcs::act::ImportSeq &a)
@@ -211,15 +213,21 @@ void SyncControl::sample(GroupId group)
     step(mcs::ev::SeqSample{g->tag, now, g->seq.local_sample(*all, now)});
 }
 
-// Standby again after it was acting itself: its gate is shut, its numbers are final.
+// It ceases to act, its gate is shut: what it sent is what the kernel has now. Later the
+// margins of a standby are in there, too.
+void SyncControl::keep_final(Group &g)
+{
+    const auto all = seq_get(g.id);
+    if (all)
+        g.final = g.seq.local_sample(*all, loop_.now());
+    else
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence export: " + all.error().text, .group = g.id});
+}
+
 void SyncControl::send_final(Group &g)
 {
     tell_inbound(g);
-    const auto done = send_frozen(g.id, 0);
-    if (done)
-        return;
-    log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence export: " + done.error().text, .group = g.id});
-    step(mcs::ev::FrozenSeq{g.tag, 0, {}});     // margins must do
+    step(mcs::ev::FrozenSeq{g.tag, 0, g.final.value_or(std::vector<mcs::SaSeq>())});    // none: margins must do
 }
 
 void SyncControl::tell_inbound(Group &g)
@@ -329,6 +337,7 @@ void SyncControl::tidy(Group &g, std::span<const mcipsec_seq> kernel)
     });
     (void)g.seq.retain(there, now);
     std::erase_if(g.inbound, [&](const auto &item) { return !g.seq.known(item.first); });
+    std::erase_if(g.refused, [&](const SaId &id) { return !g.seq.known(id); });
 }
 
 std::uint64_t SyncControl::receive_only(GroupId group) const

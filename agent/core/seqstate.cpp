@@ -163,9 +163,12 @@ std::vector<mcipsec_seq> SeqState::frozen(std::span<const mcs::SaSeq> sas, Time 
             s.sa.oseq = s.sent;
         const auto known = sas_.find(SaId::of(s.sa));
         const float peak = known == sas_.end() ? 0 : known->second.peak_pps;
+        const Time before = known == sas_.end() ? now : known->second.taken;
         Sa &sa = learn(s, now, now);
-        if (acting)     // the way from our numbers to the peer's is no rate
+        if (acting) {   // the way from our numbers to the peer's is no rate, and ours were not taken now
             sa.peak_pps = peak;
+            sa.taken = before;
+        }
         sa.exact = true;
         sa.stale = false;
         sa.rekey_at = sa.ceiling = 0;

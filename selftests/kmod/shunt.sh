@@ -148,8 +148,12 @@ check "no packet was lost at any of them" flow_lost 8000
 check_is "and none met a gate that had shut behind it" "$dropped" dropped
 check_is "and no number came twice" "$replays" replays
 
-# The last line of defence: the gate's hook off.
+# The last line of defence: the gate's hook off. By way of a hand-over and a fall: what
+# the group let end its way then has ended.
 states standby standby
+for state in standby,prepared standby,prepared,nominal master notEligible standby; do
+	state_of gw2 "$state"
+done
 via gw2
 nl gw2 gate off
 check "gate off: the XFRM handlers drop ESP before its window moves" \
