@@ -131,5 +131,5 @@ power_on()
 
 force()	# hand over from M to S
 {
-	lab "$M" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+	hand_over "$M"
 }

@@ -102,6 +102,13 @@ nominal() { mc_is SeGW-1 protection_status nominal && mc_is SeGW-2 protection_st
 # roles NODE MASTERSHIP NODE MASTERSHIP
 roles() { mc_is "$1" mastership "$2" && mc_is "$3" mastership "$4"; }
 
+# hand_over NODE [GROUP [WORD...]]: away from NODE, the master of tunnel-group GROUP (1).
+hand_over()
+{
+	lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover \
+		tunnel-group "${2:-1}" now wait 30 "${@:3}" >/dev/null
+}
+
 # p1_prefers DEVICE: where P-1's kernel sends what is for CE-1.
 p1_prefers() { lab P-1 ip route get vrf vprn2 192.168.1.1 2>/dev/null | grep -q "dev $1 "; }
 

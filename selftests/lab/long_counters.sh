@@ -52,7 +52,6 @@ watch()
 # steps_back NODE: how often one of the four fell.
 steps_back() { awk '{ for (i = 1; i <= 4; i++) { if ($i < last[i]) bad++; last[i] = $i } } END { print bad + 0 }' "$OBS_DIR/$1.counters"; }
 seen() { [ "$(wc -l <"$OBS_DIR/$1.counters")" -ge 10 ]; }
-hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30; }
 
 plan $((SCENE_POINTS + 29))
 scene_up

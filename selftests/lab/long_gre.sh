@@ -48,7 +48,6 @@ ping_gre() { lab CE-1 ping -I vprn2 -c 1 -W 1 10.0.27.1; }
 ping_ipip() { lab CE-1 ping -I vprn2 -c 1 -W 1 10.0.28.1; }
 big_ping() { lab CE-1 ping -I vprn2 -c 1 -W 2 -s 1200 -M do "$1" >/dev/null 2>&1; }
 inside() { lab "$1" cat "/sys/class/net/$2/statistics/rx_packets"; }
-hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30; }
 
 # both_ride NODE: through the gateway that is master, and through no other.
 both_ride()

@@ -30,8 +30,7 @@ nominal_again()
 }
 force()	# FROM TO: two points. Sets t.
 {
-	check "force-switchover" eval \
-		"lab $1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30 >/dev/null"
+	check "force-switchover" hand_over "$1"
 	t=$(now_ms)
 	check_wait "$2 is master" 30 roles "$1" standby "$2" master
 }

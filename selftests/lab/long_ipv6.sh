@@ -131,7 +131,6 @@ route_is()
 	lab "$1" ip -N $family route show table "$3" proto "$4" "$2" | grep -q .
 }
 routes_say() { route_is "$1" $GW6 254 "20$2" && route_is "$1" 10.10.20.1 254 "20$2" && route_is "$1" $A1 2 "21$2"; }
-hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30; }
 entries() { sync_is SeGW-1 num_entries 4 && sync_is SeGW-2 num_entries 4; }
 
 plan $((SCENE_POINTS + 28))

@@ -42,7 +42,6 @@ ike_seen() { [ "$(ike "$1" True)" -ge "$2" ]; }
 ce_mac() { lab CE-1 cat /sys/class/net/int-CE1-S1/address; }
 marked() { [ "$(esp "$1" 0xb8)" -ge "$2" ]; }
 ping_ef() { lab CE-1 ping -I vprn2 -I 192.168.1.1 -Q 0xb8 -c 3 -i 0.2 -W 2 192.168.2.1; }
-hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30 >/dev/null; }
 # too_long: P-1 sends 1450 octets that must not be fragmented.
 too_long() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M do -s 1422 -c 1 -W 2 192.168.1.1 2>&1; }
 forget() { lab P-1 ip route flush cache; }

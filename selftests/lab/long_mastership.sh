@@ -148,7 +148,7 @@ check_wait "SeGW-1 master, SeGW-2 standby, nominal" 60 settled
 took=()
 for to in SeGW-2 SeGW-1 SeGW-2 SeGW-1; do
 	from=SeGW-$((3 - ${to#SeGW-})) start=$(now_ms)
-	check "force-switchover to $to" lab "$from" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+	check "force-switchover to $to" hand_over "$from"
 	check_wait "nominal on both" 60 eval 'roles "$to" master "$from" standby && nominal'
 	took+=($(($(now_ms) - start)))
 done

@@ -28,8 +28,7 @@ plan $((SCENE_POINTS + 7))
 scene_up
 check_wait "both gateways announce the gateway address" 30 eval '[ "$(announcers)" = "192.0.2.1 192.0.2.2 " ]'
 check_wait "P-1 prefers SeGW-1, the master with its peer: metric 10" 20 public_is "int-P1-SeGW1 20"
-check "force-switchover" eval \
-	'lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30 >/dev/null'
+check "force-switchover" hand_over SeGW-1
 check_wait "P-1 prefers SeGW-2, the master with its peer: metric 10" 20 public_is "int-P1-SeGW2 20"
 check_wait "nominal on both" 60 nominal
 node_kill SeGW-1

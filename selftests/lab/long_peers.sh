@@ -144,7 +144,6 @@ listeners() { lab SeGW-1 ss -Hltn "sport = :7656" | wc -l; }
 udp_sockets() { lab SeGW-1 ss -Hlun "sport = :$1" | wc -l; }
 mimp_rx() { of SeGW-1 SeGW-2 mimp_counters.rx; }
 rx_above() { [ "$(mimp_rx)" -gt "$1" ]; }
-hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group "$2" now wait 30; }
 
 # bfd_filter NODE PEER: no BFD between them, each way; all else passes.
 bfd_filter()

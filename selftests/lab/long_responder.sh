@@ -36,7 +36,6 @@ rekey_only()
 	[ "$got" = '{"CREATE_CHILD_SA":1,"INFORMATIONAL":1}' ] || { diag "$1 began $got"; return 1; }
 }
 one_new_child() { local now; now=$(ce_child_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "$now" != "$1" ]; }
-force() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30; }
 ce_has_none() { ! lab CE-1 swanctl --list-sas --raw | grep -q initiator-spi; }
 ce_initiates() { lab CE-1 timeout 30 swanctl --initiate --child "$1"; }
 p1_pings() { lab P-1 ping -I vprn2 -I 192.168.2.1 -c "$1" -i 0.3 -W 1 192.168.1.1; }
@@ -60,7 +59,7 @@ check_wait "P-1's traffic goes through" 30 p1_pings 1
 check_wait "protection status nominal on both" 60 nominal
 
 spis=$(ce_child_spis) t=$EPOCHREALTIME
-check "force-switchover to SeGW-2" force SeGW-1
+check "force-switchover to SeGW-2" hand_over SeGW-1
 check_wait "the CHILD_SA is rekeyed" 60 one_new_child "$spis"
 check_wait "the customer probes twice and is answered" 180 probed 2 "$EPOCHREALTIME"
 check "SeGW-2 has begun that rekey, and nothing else" rekey_only SeGW-2 "$t"

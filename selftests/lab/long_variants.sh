@@ -92,7 +92,7 @@ check_wait "it is filled again" 120 synced
 check_wait "protection status nominal on both" 90 nominal
 check "its charon has the ids and marks that the old one had drawn" eval '[ "$(drawn SeGW-1)" = "$(drawn SeGW-2)" ] && variant_drawn SeGW-1'
 child=$(ce_spis spi-in)
-check "force-switchover to SeGW-1" lab SeGW-2 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+check "force-switchover to SeGW-1" hand_over SeGW-2
 each "the ping goes on through SeGW-1" 60
 check_wait "every CHILD_SA is rekeyed" 120 all_rekeyed "$child"
 check "roam-5 comes, SeGW-1 hands out an address that nobody has" eval 'variant_up roam-5 && NOW+=(roam-5) && vips_differ 5'

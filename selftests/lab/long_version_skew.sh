@@ -22,7 +22,6 @@ versions() { ask "$1" "$(find_object versions) | .versions" show redundancy mult
 counter() { ask "$1" "$(find_object db_sync_state) | .counters.$2" show redundancy multi-chassis sync detail; }
 mimp_bad() { ask SeGW-1 "$(find_object mimp_counters) | .mimp_counters | .bad_length + .bad_version + .bad_field + .bad_mac" show redundancy multi-chassis mc-ipsec peer 192.0.2.2; }
 entries() { sync_is SeGW-1 num_entries 2 && sync_is SeGW-2 num_entries 2; }
-hand_over() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30; }
 ce_rekeys() { lab CE-1 timeout 30 swanctl --rekey --child tunnel-1; }
 # has_ce_child NODE: NODE's charon holds the CE's CHILD_SA.
 has_ce_child()

@@ -33,11 +33,11 @@ dual_master_stays 1
 check_is "nothing was merged: SeGW-1 has asked nobody for life" 0 pacer SeGW-1 liveness_total
 check_is "nor begun any exchange" '{}' begun SeGW-1 "$t"
 check "force-switchover to SeGW-2" \
-	lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+	hand_over SeGW-1
 check_wait "SeGW-2 serves what was rekeyed at SeGW-1" 20 ping_ce
 check_wait "protection status nominal on both" 60 nominal
 check "force-switchover back" \
-	lab SeGW-2 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+	hand_over SeGW-2
 check_wait "protection status nominal on both" 60 nominal
 
 check_wait "(CE-1 has one CHILD_SA)" 30 eval 'ce_child_spis | wc -w | grep -qx 2'
@@ -77,7 +77,7 @@ check "and the CE rekeys" ce_rekeys_child
 check_wait "new SPIs again" 20 children_differ "$spis"
 check_wait "protection status nominal on both" 60 nominal
 check "force-switchover to SeGW-2" \
-	lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+	hand_over SeGW-1
 check_wait "CE-1's ping goes on over SeGW-2" 20 ping_ce
 check "the CE's IKE_SA is the same all the time" scene_same_ike
 scene_end

@@ -95,7 +95,7 @@ check_wait "both gateways have elected a master" 60 eval \
 check_wait "the tunnel is up" 60 ping_ce
 check_wait "protection status nominal on both" 60 nominal
 mc_is SeGW-1 mastership master ||
-	lab SeGW-2 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+	hand_over SeGW-2
 check_wait "SeGW-1 is master, nominal" 60 up_and_settled SeGW-1 master SeGW-2 standby
 ike=$(ce_ike_spis)
 check "a flow of 100 packets/s runs each way" flow_start
@@ -134,7 +134,7 @@ check_wait "CE-1's ping goes on" 20 ping_ce
 check "over the same IKE_SA" same_tunnel
 check "the agent was denied nothing by its sandbox" no_denials
 
-lab SeGW-2 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+hand_over SeGW-2
 check_wait "SeGW-1 is master again" 60 up_and_settled SeGW-1 master SeGW-2 standby
 lab SeGW-1 systemctl stop mcipsecd
 check_wait "stopped by systemctl: SeGW-2 takes over" 20 gate_is SeGW-2 forward
@@ -143,7 +143,7 @@ lab SeGW-1 systemctl start mcipsecd
 check_wait "started: it stands by" 60 up_and_settled SeGW-1 standby SeGW-2 master
 
 # ---- poweroff of the master -----------------------------------------------------------------
-lab SeGW-2 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 30
+hand_over SeGW-2
 check_wait "SeGW-1 is master once more" 60 up_and_settled SeGW-1 master SeGW-2 standby
 lab SeGW-1 journalctl --no-pager -o short-precise >/results/journal-before-poweroff 2>&1
 t_off=$EPOCHREALTIME

@@ -46,12 +46,12 @@ lab CE-1 ip route replace 10.10.20.2/32 via 172.16.1.253
 
 t0=$EPOCHREALTIME
 check "force-switchover of group 2 alone" \
-	lab SeGW-2 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 2 now wait 30
+	hand_over SeGW-2 2
 check_wait "SeGW-1 is master of both" 30 masters SeGW-1 SeGW-1
 check_wait "the second tunnel goes on" 20 ping_ce_2
 check_is "group 1 lost no packet" 0 lost "$t0"
 check_wait "protection status nominal, both groups, both chassis" 60 all_nominal
-check "and back" lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 2 now wait 30
+check "and back" hand_over SeGW-1 2
 check_wait "SeGW-1 is master of 1, SeGW-2 of 2, nominal" 60 eval 'masters SeGW-1 SeGW-2 && all_nominal'
 
 node_cut SeGW-2
