@@ -142,8 +142,6 @@ void mcipsec_group_drained(struct mcipsec_group *g)
 /* Under mcipsec_net.lock. The one store that flips a group. */
 void mcipsec_group_set_mode(struct mcipsec_group *g, u8 state, u32 flags)
 {
-	if (state != MCIPSEC_STATE_STANDBY)
-		mcipsec_group_drained(g);
 	if (MCIPSEC_MODE_STATE(g->mode) != state)
 		g->since = ktime_get_boottime_ns();
 	WRITE_ONCE(g->mode, MCIPSEC_MODE(state, flags, g->lease ? g->lease->era : 0));

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "app/config_keys.hpp"
 #include "app/engine.hpp"
 
 #include <fmt/format.h>
@@ -9,6 +8,7 @@
 #include <csignal>
 
 #include "app/applied.hpp"
+#include "app/config_keys.hpp"
 #include "app/gate_boot.hpp"
 #include "app/session_log.hpp"
 #include "core/crypto.hpp"

@@ -137,7 +137,7 @@ private:
         bool sample_failed = false;
         std::uint64_t receive_only = 0;
         std::unordered_set<SaId, SaIdHash> refused;     // whose numbers the kernel does not take: said
-        std::optional<std::vector<mcs::SaSeq>> final;   // numbers when it last ceased to act
+        std::vector<mcs::SaSeq> final;  // numbers when it last ceased to act
         std::map<mcs::Key, Held> held;      // outbound SAs that send nothing until their number is set
         std::unordered_map<SaId, Time, SaIdHash> inbound;   // last authenticated packet seen here
         TunnelCounters counters;

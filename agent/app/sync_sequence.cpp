@@ -101,10 +101,12 @@ Expected<void> SyncControl::seed_sequence(Group &g, const mcs::Key &child, const
 Expected<SeqImport> SyncControl::seq_set(Group &g, std::span<const mcipsec_seq> sas, bool end_hold)
 {
     auto done = import_sequence(sas, [&](std::span<const mcipsec_seq> part) { return kernel_.seq_set(g.id, part, 0, end_hold); });
-    if (!done)
+    if (!done) {
         g.seq.not_given(sas, loop_.now());
-    else if (!done->refused.empty())
+    } else if (!done->refused.empty()) {
         g.seq.not_given(done->refused, loop_.now());
+        tell_refused(g, *done);
+    }
     return done;
 }
 
@@ -134,10 +136,7 @@ void SyncControl::run_import_seq(const mcs::act::ImportSeq &a)
     if (a.complete)
         g->seq.complete(taken);
     // A hold that is not ours is of an agent that died in the middle of an import.
-    const auto done = seq_set(*g, raise, g->held.empty());
-    if (done)
-        tell_refused(*g, *done);
-    else
+    if (const auto done = seq_set(*g, raise, g->held.empty()); !done)
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence import: " + done.error().text, .group = g->id});
 }
 
@@ -217,8 +216,8 @@ void SyncControl::sample(GroupId group)
 // margins of a standby are in there, too.
 void SyncControl::keep_final(Group &g)
 {
-    const auto all = seq_get(g.id);
-    if (all)
+    g.final.clear();
+    if (const auto all = seq_get(g.id))
         g.final = g.seq.local_sample(*all, loop_.now());
     else
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "sequence export: " + all.error().text, .group = g.id});
@@ -227,7 +226,7 @@ void SyncControl::keep_final(Group &g)
 void SyncControl::send_final(Group &g)
 {
     tell_inbound(g);
-    step(mcs::ev::FrozenSeq{g.tag, 0, g.final.value_or(std::vector<mcs::SaSeq>())});    // none: margins must do
+    step(mcs::ev::FrozenSeq{g.tag, 0, g.final});   // none: margins must do
 }
 
 void SyncControl::tell_inbound(Group &g)
@@ -308,8 +307,6 @@ void SyncControl::stop_unsafe(Group &g)
                     .group = g.id});
         return;
     }
-    if (!done->refused.empty())
-        tell_refused(g, *done);
     const auto stopped = stop.size() - done->refused.size();
     if (!stopped)
         return;
