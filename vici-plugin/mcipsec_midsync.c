@@ -218,6 +218,19 @@ static bool send_once(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry, u_int tries)
 }
 
 /**
+ * Keep charon from initiating until there is an answer. What it has under way
+ * begins anew with the id it gets; a request of the other chassis that was being
+ * repeated is void.
+ */
+static status_t await(ike_sa_t *ike_sa, uint32_t proposed)
+{
+	ike_sa->set_message_id(ike_sa, TRUE, proposed);
+	mcipsec_placeholder_remove(ike_sa);
+	ike_sa->queue_task(ike_sa, mcipsec_placeholder_create(MCIPSEC_WAIT_SYNC));
+	return ike_sa->initiate(ike_sa, NULL, NULL);
+}
+
+/**
  * Draw what a request is made of, and keep charon from initiating. The lock is
  * not held, as charon runs its tasks here.
  *
@@ -260,12 +273,7 @@ static status_t begin(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 	{
 		return FAILED;
 	}
-	/* what charon has under way begins anew with the id it gets; a request of
-	 * the other chassis that was being repeated is void */
-	ike_sa->set_message_id(ike_sa, TRUE, proposed);
-	mcipsec_placeholder_remove(ike_sa);
-	ike_sa->queue_task(ike_sa, mcipsec_placeholder_create(MCIPSEC_WAIT_SYNC));
-	return ike_sa->initiate(ike_sa, NULL, NULL);
+	return await(ike_sa, proposed);
 }
 
 /**
@@ -304,10 +312,7 @@ static status_t raise_proposal(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa
 	{
 		return SUCCESS;
 	}
-	ike_sa->set_message_id(ike_sa, TRUE, ask->proposed);
-	mcipsec_placeholder_remove(ike_sa);
-	ike_sa->queue_task(ike_sa, mcipsec_placeholder_create(MCIPSEC_WAIT_SYNC));
-	return ike_sa->initiate(ike_sa, NULL, NULL);
+	return await(ike_sa, ask->proposed);
 }
 
 /**
