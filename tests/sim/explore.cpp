@@ -29,7 +29,7 @@
 //  (e) no change is taken except from the acting master of the generation, nor
 //      sent by another; once all works the standby takes what its master sends.
 //      Asked of core/role.hpp, as MCS does
-//  (f) with BFD the lease of a node that was never hung does not run out
+//  (f) the lease of a node that was never hung does not run out
 //
 // explore [--states N] [--faults F] [--seed-bug N] [--only LAYER]; exit 1 with a trace on a violation.
 #include <cstdio>

@@ -139,6 +139,7 @@ struct SessionProbe::Canon {
     void put(const Session &n)
     {
         const std::uint64_t e = n.epoch_;
+        const bool to_vouch = n.reached_ && n.heard_arrival_ > n.vouched_;
         epoch(e);
         const std::uint64_t fresh = first_fresh(n, now);
         rank(e, n.sequence_);
@@ -156,6 +157,7 @@ struct SessionProbe::Canon {
         epoch(n.pending_epoch_);
         rank(n.pending_epoch_, n.pending_sequence_);
         u8(n.reached_ | n.answer_due_ << 1 | n.force_send_ << 2 | n.bfd_was_up_ << 3 | static_cast<unsigned>(n.bfd_) << 4);
+        u8(to_vouch);
         time(n.request_at_, -2, 0);
         if (n.pending_epoch_)
             time(n.pending_until_, 0, 8);
@@ -163,12 +165,10 @@ struct SessionProbe::Canon {
         time(n.fresh_until_, 0, 8);
         time(n.grace_until_, 0, 8);
         time(n.last_step_, -kDetectionTicks, 0);
-        if (!n.config_->bfd_enable || leased) {
-            time(n.vouched_, -4, 0);
-            time(n.heard_at_, -3, 0);
-            if (n.heard_at_ + 3 * kTick > now)
-                time(n.heard_arrival_, -4, 0);
-        }
+        time(n.vouched_, -4, 0);
+        time(n.heard_at_, -3, 0);
+        if (to_vouch || ((!n.config_->bfd_enable || leased) && n.heard_at_ + 3 * kTick > now))
+            time(n.heard_arrival_, -4, 0);
         if (!n.config_->bfd_enable)
             time(n.lease_expiry_, 0, 8);
         time(n.contact_since_, n.bfd_ == BfdStatus::Down && !n.bfd_was_up_ ? -10 : -kDetectionTicks, 0);
@@ -207,14 +207,14 @@ inline std::uint64_t SessionProbe::fingerprint(const State &s)
         c.base = 0;
     for (int i = 0; i < 2; ++i) {
         const Node &n = s.node[i];
-        c.u8(static_cast<bool>(n.session) | n.hung << 1 | n.oper << 2 | n.bfd_due << 3 | n.bfd_down_due << 4 | n.bfd_up << 5 | n.acting_gate << 6);
+        c.u8(static_cast<bool>(n.session) | n.hung << 1 | n.oper << 2 | n.bfd_due << 3 | n.bfd_down_due << 4 | n.bfd_up << 5 | n.acting_gate << 6 | n.slept << 7);
         c.u8(static_cast<unsigned>(n.state) | static_cast<unsigned>(n.work) << 4);
         c.id(n.work_id);
         if (n.acting_gate || n.keeper)
             c.time(n.lease, 0, 8);
         if (n.keeper) {
             c.time(n.keeper->expiry(), 0, 8);
-            c.u8(n.keeper->lapsed(s.now) | n.slept << 1 | n.silent << 2);
+            c.u8(n.keeper->lapsed(s.now) | n.silent << 1);
             c.leased = true;
         }
         if (n.session)

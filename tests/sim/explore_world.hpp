@@ -39,6 +39,7 @@ constexpr int kBfdDetectionTicks = 3;   // one packet a tick, multiplier 3
 constexpr int kBfdSlowTicks = 6;        // of one that is not up yet: RFC 5880 6.8.3
 
 enum class Layer : std::uint8_t { Plain, Bfd, Lease };
+const char *const kLapsed = "(f) the lease of a node that was never hung has run out";
 const char *const kLayers[] = {"plain", "bfd", "lease"};
 
 // Shared between states until one changes it: most steps touch one node, few a packet.
@@ -85,7 +86,7 @@ struct Node {
     bool bfd_due = false;       // BfdUp is on its way
     bool bfd_down_due = false;  // BfdDown is on its way
     bool bfd_up = false;
-    bool slept = false;         // lease: was hung since it booted
+    bool slept = false;         // was hung since it booted
     std::uint8_t silent = 0;    // lease: ticks since BFD was heard, while it is up
     std::optional<LeaseKeeper> keeper;  // lease
     Mastership state = Mastership::Discovery;
@@ -259,10 +260,14 @@ struct SessionProbe {
 
     void step(State &s, int i, const Event &e)
     {
-        if (!s.node[i].session)
+        Node &n = s.node[i];
+        if (!n.session)
             return;
         mutate_before(s, i);
-        carry_out(s, i, s.node[i].session.edit().step(e, s.now));
+        const auto stalls = n.session->counters_.stalls;
+        carry_out(s, i, n.session.edit().step(e, s.now));
+        if (!n.slept && n.session->counters_.stalls != stalls)
+            violation = kLapsed;
     }
 
     void feed_packet(State &s, int i, const std::shared_ptr<const Parcel> &p, Time arrived)
@@ -286,7 +291,7 @@ struct SessionProbe {
         if (!n.session || !n.keeper || !n.keeper->lapsed(s.now) || bug == 9)
             return;
         if (!n.slept)
-            violation = "(f) the lease of a node that was never hung has run out";
+            violation = kLapsed;
         n.keeper->rearm();
         step(s, i, Stalled{});
     }

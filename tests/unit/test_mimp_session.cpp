@@ -161,6 +161,28 @@ void lease_never_lapses_in_peace_nor_when_the_standby_dies(void **)
     }
 }
 
+// The peer's last words get lost, but one: what the standby has sent since vouches only for what it
+// heard before. It takes over all the same, and does not think that it was asleep.
+void a_master_that_dies_with_a_lost_packet_is_succeeded(void **)
+{
+    for (unsigned hold : {2u, 3u})
+        for (int lost = 0; lost < 3; ++lost)
+            for (int phase = 0; phase < 60; ++phase) {
+                World w([&](Config &c, int) { c.hold_on_neighbor_failure = hold; });
+                w.boot(0);
+                w.run(std::chrono::milliseconds(70 * (phase % 15)));
+                w.boot(1);
+                assert_true(w.until([&] { return w.is(Master, Standby); }, 4s));
+                int left = lost;
+                w.drop = [&](int from, const Bytes &) { return from == 0 && w.now >= Time{} + 10s && left-- > 0; };
+                assert_true(w.now < Time{} + 10s);
+                w.run(Time{} + 10s - w.now + std::chrono::milliseconds(50 * phase));
+                w.kill(0);
+                assert_true(w.until([&] { return w.state(1) == Eligible; }, 10s));
+                assert_int_equal(w.counters(1).stalls, 0);
+            }
+}
+
 void a_node_that_was_asleep_does_not_reopen(void **)
 {
     World w = running();
@@ -713,6 +735,7 @@ int main()
         cmocka_unit_test(dead_peer_is_found_after_detection_not_before),
         cmocka_unit_test(lease_has_ended_when_the_peer_takes_over),
         cmocka_unit_test(lease_never_lapses_in_peace_nor_when_the_standby_dies),
+        cmocka_unit_test(a_master_that_dies_with_a_lost_packet_is_succeeded),
         cmocka_unit_test(a_node_that_was_asleep_does_not_reopen),
         cmocka_unit_test(a_standby_that_was_asleep_does_not_take_over),
         cmocka_unit_test(one_way_link_is_noticed_on_both_sides),

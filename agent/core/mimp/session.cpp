@@ -177,7 +177,12 @@ Time Session::next_request() const
     // Again soon while there was somebody to answer: for the loss, and because the lease counts from
     // what was heard until the silence is long enough (see send()).
     const bool lost = echo_ < request_sequence_ && (reached_ || (heard_at_ != Time{} && request_at_ < heard_at_ + 2 * config_->keep_alive_interval));
-    return request_at_ + (lost ? config_->retry_interval : config_->keep_alive_interval);
+    const Time next = request_at_ + (lost ? config_->retry_interval : config_->keep_alive_interval);
+    // A peer that was silent for a while and has answered since: our last packets echoed what came
+    // before the silence, and a lease that counts from there must not end before one that echoes more.
+    if (reached_ && heard_arrival_ > vouched_)
+        return std::min(next, std::max(request_at_ + 1ns, vouched_ + config_->detection() - guard_ - config_->keep_alive_interval / 4));
+    return next;
 }
 
 Time Session::deadline() const
