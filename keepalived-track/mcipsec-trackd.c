@@ -80,7 +80,8 @@ static int refresh_plan(struct daemon *d)
 		return d->plan_err == -EINVAL ? -EINVAL : 0;
 	}
 	if (err && err != -EINVAL && err != d->plan_err)
-		log_info("%s: %s%s", d->plan_path, strerror(-err),
+		log_info("%s: %s%s", d->plan_path,
+			 err == -ENOENT ? "not there yet, mcipsecd writes it" : strerror(-err),
 			 d->fence.plan.n_groups ? "; the last plan stays in force" : "");
 	d->plan_err = err;
 	return err == -ENOENT ? 0 : err;

@@ -660,10 +660,11 @@ METHOD(mcipsec_group_t, rekey, mcipsec_rekey_result_t,
 	uint8_t parent[MCIPSEC_KEY_IKE];
 	mcipsec_child_entry_t *entry;
 	mcipsec_group_entry_t *group;
+	mcipsec_ike_entry_t *ike = NULL;
 	protocol_id_t protocol;
 	child_sa_t *child_sa;
 	ike_sa_t *ike_sa;
-	bool active;
+	bool active, due;
 	uint32_t spi;
 
 	memcpy(&spi, key, sizeof(spi));
@@ -676,7 +677,9 @@ METHOD(mcipsec_group_t, rekey, mcipsec_rekey_result_t,
 	if (entry)
 	{
 		memcpy(parent, entry->parent, sizeof(parent));
+		ike = this->table->get_ike(this->table, parent, FALSE);
 	}
+	due = ike && ike->sync.due;
 	this->table->lock->unlock(this->table->lock);
 	if (!active)
 	{
@@ -693,7 +696,7 @@ METHOD(mcipsec_group_t, rekey, mcipsec_rekey_result_t,
 		result = MCIPSEC_REKEY_BUSY;
 		/* without its outbound half it is the peer's rekey in the middle: the
 		 * peer may not have seen our answer, and would not know it */
-		if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
+		if (!due && ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
 			child_sa->get_state(child_sa) == CHILD_INSTALLED &&
 			!(child_sa->get_outbound_state(child_sa) & CHILD_OUTBOUND_REGISTERED) &&
 			!mcipsec_resend_pending(ike_sa))

@@ -8,13 +8,15 @@
 
 #include "mcipsec_life.h"
 #include "mcipsec_group.h"
+#include "mcipsec_midsync.h"
 #include "mcipsec_resend.h"
 #include "mcipsec_task.h"
 #include "mcipsec_vici_parse.h"
 
 #include <sa/ikev2/tasks/ike_dpd.h>
 
-#define COMMAND		"mcipsec-liveness"
+#define LIVENESS	"mcipsec-liveness"
+#define DOUBT		"mcipsec-doubt"
 
 typedef struct private_mcipsec_life_t private_mcipsec_life_t;
 
@@ -49,13 +51,14 @@ static mcipsec_rekey_result_t ask(private_mcipsec_life_t *this, uint32_t id,
 	mcipsec_group_entry_t *group;
 	mcipsec_ike_entry_t *entry;
 	ike_sa_t *ike_sa;
-	bool active, known;
+	bool active, known, due;
 
 	this->table->lock->lock(this->table->lock);
 	group = this->table->get_group(this->table, id, FALSE);
 	entry = this->table->get_ike(this->table, key, FALSE);
 	active = group && group->state == MCIPSEC_ACTIVE;
 	known = entry && entry->group == id;
+	due = known && entry->sync.due;
 	this->table->lock->unlock(this->table->lock);
 	if (!active)
 	{
@@ -66,7 +69,7 @@ static mcipsec_rekey_result_t ask(private_mcipsec_life_t *this, uint32_t id,
 	{
 		return MCIPSEC_REKEY_MISSING;
 	}
-	if (ike_sa->get_state(ike_sa) != IKE_ESTABLISHED ||
+	if (due || ike_sa->get_state(ike_sa) != IKE_ESTABLISHED ||
 		mcipsec_resend_pending(ike_sa) || mcipsec_task_active(ike_sa))
 	{
 		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
@@ -84,26 +87,81 @@ static mcipsec_rekey_result_t ask(private_mcipsec_life_t *this, uint32_t id,
 	return MCIPSEC_REKEY_QUEUED;
 }
 
+/**
+ * Whom a command is about; what is wrong with it, or NULL
+ */
+static vici_message_t *parse(vici_message_t *request, uint64_t *group,
+							 uint8_t key[MCIPSEC_KEY_IKE])
+{
+	if (!mcipsec_parse_number(request->get_str(request, NULL, "group"),
+							  UINT32_MAX, group) || !*group)
+	{
+		return mcipsec_refuse("group: a number from 1 to %u is required",
+							  UINT32_MAX);
+	}
+	if (!mcipsec_parse_hex(request->get_str(request, NULL, "key"), key,
+						   MCIPSEC_KEY_IKE))
+	{
+		return mcipsec_refuse("key: the key of an IKE_SA is required");
+	}
+	return NULL;
+}
+
+CALLBACK(doubt, vici_message_t*,
+	private_mcipsec_life_t *this, char *name, u_int client,
+	vici_message_t *request)
+{
+	mcipsec_rekey_result_t result = MCIPSEC_REKEY_QUEUED;
+	uint8_t key[MCIPSEC_KEY_IKE];
+	mcipsec_group_entry_t *group;
+	mcipsec_ike_entry_t *entry;
+	vici_message_t *refusal;
+	vici_builder_t *b;
+	uint64_t id;
+
+	refusal = parse(request, &id, key);
+	if (refusal)
+	{
+		return refusal;
+	}
+	this->table->lock->lock(this->table->lock);
+	group = this->table->get_group(this->table, id, FALSE);
+	entry = this->table->get_ike(this->table, key, FALSE);
+	if (!group || group->state != MCIPSEC_ACTIVE)
+	{
+		result = MCIPSEC_REKEY_PASSIVE;
+	}
+	else if (!entry || entry->group != id)
+	{
+		result = MCIPSEC_REKEY_MISSING;
+	}
+	else
+	{
+		entry->doubt_in = entry->doubt_out = TRUE;
+		mcipsec_midsync_doubt(entry);
+	}
+	this->table->lock->unlock(this->table->lock);
+
+	b = mcipsec_accept();
+	b->add_kv(b, "result", "%N", mcipsec_rekey_result_names, result);
+	return b->finalize(b);
+}
+
 CALLBACK(liveness, vici_message_t*,
 	private_mcipsec_life_t *this, char *name, u_int client,
 	vici_message_t *request)
 {
 	uint8_t key[MCIPSEC_KEY_IKE];
 	mcipsec_rekey_result_t result;
+	vici_message_t *refusal;
 	vici_builder_t *b;
 	uint64_t group;
 	uint32_t mid = 0;
 
-	if (!mcipsec_parse_number(request->get_str(request, NULL, "group"),
-							  UINT32_MAX, &group) || !group)
+	refusal = parse(request, &group, key);
+	if (refusal)
 	{
-		return mcipsec_refuse("group: a number from 1 to %u is required",
-							  UINT32_MAX);
-	}
-	if (!mcipsec_parse_hex(request->get_str(request, NULL, "key"), key,
-						   sizeof(key)))
-	{
-		return mcipsec_refuse("key: the key of an IKE_SA is required");
+		return refusal;
 	}
 	result = ask(this, group, key, &mid);
 
@@ -119,7 +177,8 @@ CALLBACK(liveness, vici_message_t*,
 METHOD(mcipsec_life_t, destroy, void,
 	private_mcipsec_life_t *this)
 {
-	this->dispatcher->manage_command(this->dispatcher, COMMAND, NULL, NULL);
+	this->dispatcher->manage_command(this->dispatcher, LIVENESS, NULL, NULL);
+	this->dispatcher->manage_command(this->dispatcher, DOUBT, NULL, NULL);
 	free(this);
 }
 
@@ -138,7 +197,8 @@ mcipsec_life_t *mcipsec_life_create(vici_dispatcher_t *dispatcher,
 		.dispatcher = dispatcher,
 		.table = table,
 	);
-	dispatcher->manage_command(dispatcher, COMMAND, liveness, this);
+	dispatcher->manage_command(dispatcher, LIVENESS, liveness, this);
+	dispatcher->manage_command(dispatcher, DOUBT, doubt, this);
 
 	return &this->public;
 }

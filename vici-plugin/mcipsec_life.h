@@ -3,10 +3,15 @@
  * @defgroup mcipsec_life mcipsec_life
  * @{ @ingroup mcipsec
  *
- * The command mcipsec-liveness: asks the peer of an IKE_SA for life, by an empty
- * INFORMATIONAL (RFC 7296 section 1.4), whatever dpd_delay says. The answer shows as
- * a record with a higher message id of our own; without one charon repeats the
- * request as usual and ends the IKE_SA.
+ * What a peer is asked after two lives of its IKE_SA met.
+ *
+ * The command mcipsec-liveness: asks for life, by an empty INFORMATIONAL (RFC 7296
+ * section 1.4), whatever dpd_delay says. The answer shows as a record with a higher
+ * message id of our own; without one charon repeats the request as usual and ends the
+ * IKE_SA.
+ *
+ * The command mcipsec-doubt: both chassis may have used the message ids that come
+ * next, so the peer is asked for them (RFC 6311) before anything else.
  *
  * Threading: the lock of the table is taken here and must not be held.
  */
@@ -21,18 +26,18 @@
 typedef struct mcipsec_life_t mcipsec_life_t;
 
 /**
- * Asks peers for life.
+ * Asks peers.
  */
 struct mcipsec_life_t {
 
 	/**
-	 * Unregister the command and destroy.
+	 * Unregister the commands and destroy.
 	 */
 	void (*destroy)(mcipsec_life_t *this);
 };
 
 /**
- * Register the command.
+ * Register the commands.
  */
 mcipsec_life_t *mcipsec_life_create(vici_dispatcher_t *dispatcher,
 									mcipsec_table_t *table);

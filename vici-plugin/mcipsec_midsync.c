@@ -375,7 +375,7 @@ static job_requeue_t ask_job(ask_t *ask)
 	ike_sa = this ? mcipsec_ike_checkout(this->table, ask->key) : NULL;
 	if (!ike_sa)
 	{
-		return JOB_REQUEUE_NONE;
+		return JOB_REQUEUE_NONE;	/* and with it the entry */
 	}
 	if (!ask->proposed)
 	{
@@ -395,6 +395,10 @@ static job_requeue_t ask_job(ask_t *ask)
 	{
 		this->table->lock->lock(this->table->lock);
 		entry = this->table->get_ike(this->table, ask->key, FALSE);
+		if (entry && !ask->proposed)
+		{
+			entry->sync.due = FALSE;
+		}
 		if (entry && entry->sync.proposed &&
 			(!ask->proposed || entry->sync.proposed == ask->proposed))
 		{
@@ -440,8 +444,9 @@ void mcipsec_midsync_start(const uint8_t key[MCIPSEC_KEY_IKE], uint32_t ms)
  */
 void mcipsec_midsync_doubt(mcipsec_ike_entry_t *entry)
 {
-	if (midsync && doubted(midsync, entry))
+	if (midsync && doubted(midsync, entry) && !entry->sync.due)
 	{
+		entry->sync.due = TRUE;
 		mcipsec_midsync_start(entry->key, 0);
 	}
 }
@@ -453,6 +458,7 @@ void mcipsec_midsync_forget(mcipsec_ike_entry_t *entry)
 {
 	entry->doubt_in = entry->doubt_out = TRUE;
 	entry->sync.proposed = 0;
+	entry->sync.due = FALSE;
 	mcipsec_packets_clear(&entry->sync.packets);
 }
 

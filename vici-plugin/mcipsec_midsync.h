@@ -17,7 +17,8 @@
  * an IKE_SA. So by default it is done when something shows that the ids are
  * behind, after a takeover and before a message from the peer proved them right:
  * an authentic request from further on, or silence after two repetitions of our
- * own. A peer that does not speak RFC 6311 is followed in the first case, as a
+ * own; and when both chassis have used ids that the other did not know of
+ * (mcipsec-doubt). A peer that does not speak RFC 6311 is followed in the first case, as a
  * window of one says that it got all earlier answers; in the second, nothing is
  * done.
  */

@@ -239,10 +239,12 @@ struct mcipsec_ike_entry_t {
 
 	/** the peer was asked for the message ids: our next id before, the one we
 	 *  proposed (0 if it was not asked), the nonce, the SPI that a request of
-	 *  charon's own named which was under way, how often, the packet */
+	 *  charon's own named which was under way, how often, the packet; due: it is
+	 *  about to be asked */
 	struct {
 		uint32_t old, proposed, nonce, spi;
 		uint8_t proto;
+		bool due;
 		u_int tries;
 		array_t *packets;
 	} sync;

@@ -23,7 +23,7 @@ public:
     struct Alarm {
         std::string text;
         GroupId group = 0;          // 0: of no tunnel-group
-        std::string peer;           // as the log names it; empty: of no peer
+        std::string peer;           // as the log names it; empty: of no peer, shown with each
         bool operator==(const Alarm &) const = default;
     };
     void replace(const std::string &source, std::vector<Alarm> now, std::string_view raised = io::event::kAlarm,

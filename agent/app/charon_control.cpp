@@ -32,6 +32,7 @@ void CharonControl::attempt()
 {
     if (vici_.connected())
         return;
+    attempted_ = true;
     if (auto done = vici_.connect(); !done)
         return down(done.error().text);
     plugin_.version([this](Expected<io::PluginVersion> v) {
@@ -43,8 +44,8 @@ void CharonControl::attempt()
         tell_all();
         // Answers come in the order of the requests: this one is behind all groups.
         plugin_.version([this](Expected<io::PluginVersion> again) {
-            if (!again || !vici_.connected())
-                return;
+            if (!again || !vici_.connected() || !attempted_)
+                return;         // or it has refused a group
             up_ = true;
             why_.clear();
             told_.clear();
@@ -65,6 +66,10 @@ void CharonControl::registered(Expected<void> outcome)
 
 void CharonControl::down(const std::string &why)
 {
+    (void)retry_.arm(loop_.now() + kRetry);
+    // The first reason is the cause; that the connection ends follows from it.
+    if (!std::exchange(attempted_, false) && !up_)
+        return;
     const bool was_up = std::exchange(up_, false);
     why_ = why;
     held_.clear();
@@ -77,7 +82,6 @@ void CharonControl::down(const std::string &why)
             if (!up_)
                 vici_.close();
         });
-    (void)retry_.arm(loop_.now() + kRetry);
     if (was_up && on_down)
         on_down(why);
 }

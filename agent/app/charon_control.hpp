@@ -68,6 +68,7 @@ private:
     std::map<GroupId, Held> held_;
     bool asking_held_ = false;
     bool up_ = false;
+    bool attempted_ = false;            // a connection is being tried or there: its end has one reason
     std::string why_ = "not connected yet";
     std::string told_;                  // reason that the log has already
     io::EventSource retry_;

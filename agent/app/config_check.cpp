@@ -131,7 +131,7 @@ private:
 
     void tunnels()
     {
-        std::map<std::string, GroupId> connection_group;
+        std::map<std::string, const TunnelConfig *> connection;
         std::map<std::string, std::string> device;
         std::map<std::pair<std::string, Prefix>, std::string> route;    // (private VRF, prefix) -> tunnel
         for (const auto &[name, t] : c_.tunnel) {
@@ -146,8 +146,8 @@ private:
                 continue;
             if (pub->second.tunnel_group != priv->second.tunnel_group)
                 error(path + ".private", fmt::format("tunnel {}: public belongs to tunnel-group {} and private to {}, allowed is one tunnel-group", quoted(name), pub->second.tunnel_group, priv->second.tunnel_group));
-            if (const auto [it, fresh] = connection_group.emplace(t.connection, t.tunnel_group); !fresh && it->second != t.tunnel_group)
-                error(path + ".connection", fmt::format("connection {} is used in tunnel-groups {} and {}, allowed is one", quoted(t.connection), it->second, t.tunnel_group));
+            if (const auto [it, fresh] = connection.emplace(t.connection, &t); !fresh)
+                error(path + ".connection", fmt::format("connection {} is that of tunnel {}, too, allowed is one tunnel", quoted(t.connection), quoted(it->second->name)));
             if (!t.interface.empty())
                 if (const auto [it, fresh] = device.emplace(t.interface, name); !fresh)
                     error(path + ".interface", fmt::format("interface {} is that of tunnel {}, too, allowed is one tunnel", t.interface, quoted(it->second)));
@@ -162,17 +162,18 @@ private:
             if (t.type == TunnelType::Static && g != c_.tunnel_group.end() && !g->second.ipsec_responder_only && c_.peer_of(t.tunnel_group))
                 error(path, fmt::format("static tunnel {} in tunnel-group {}, which takes part in mc-ipsec: allowed with ipsec-responder-only = true under [isa.tunnel-group.{}]", quoted(name), t.tunnel_group, t.tunnel_group));
         }
-        connections_of_a_message(connection_group);
+        connections_of_a_message(connection);
     }
 
     // charon learns the connections of a group in one VICI message.
-    void connections_of_a_message(const std::map<std::string, GroupId> &connections)
+    void connections_of_a_message(const std::map<std::string, const TunnelConfig *> &connections)
     {
         constexpr std::size_t room = io::vici::kMaxPacket - 16384;      // the rest: addresses, what else is said
         std::map<GroupId, std::pair<std::size_t, std::size_t>> sum;     // number, bytes
-        for (const auto &[connection, group] : connections) {
-            ++sum[group].first;
-            sum[group].second += connection.size() + 3;                 // item, length
+        for (const auto &[connection, tunnel] : connections) {
+            auto &[number, bytes] = sum[tunnel->tunnel_group];
+            ++number;
+            bytes += connection.size() + 3;                             // item, length
         }
         for (const auto &[group, s] : sum)
             if (s.second > room)

@@ -148,8 +148,11 @@ Findings check_keepalived(const Config &config, const ConfigText &conf)
     const auto instances = parse_keepalived_conf(conf.text);
     for (const auto &[name, v] : config.vrrp.instance) {
         const auto it = instances.find(name);
-        if (it == instances.end())
+        if (it == instances.end()) {
+            if (conf.text.find("include") == std::string::npos)     // which is not followed here
+                f.warnings.push_back(fmt::format("{}: no vrrp_instance {}, expected for [vrrp.instance.{}]", conf.file, name, path_element(name)));
             continue;
+        }
         const auto &k = it->second;
         const auto where = [&, &name = name](std::string_view word) { return Where{conf.file, keepalived_line(conf.text, name, word)}.str(); };
         if (!v.policy)

@@ -265,9 +265,9 @@ private:
         if (!r)
             return failure(kExitFailed, r.error().text);
         json changes = json::array();
-        for (const auto &c : *r)
+        for (const auto &c : r->changes)
             changes.push_back({{"path", c.path}, {"before", c.before}, {"after", c.after}});
-        return success({{"changes", std::move(changes)}});
+        return success({{"changes", std::move(changes)}, {"warnings", r->warnings}});
     }
 };
 

@@ -75,7 +75,11 @@ public:
     // Ends the tunnel's IKE_SAs with a DELETE and lets them be set up anew; -EPERM on a non-master.
     virtual Expected<void> clear_tunnel(const std::string &name) = 0;
     // Same as SIGHUP; error: what load_config() or check_reload() said.
-    virtual Expected<std::vector<Change>> reload() = 0;
+    struct Reloaded {
+        std::vector<Change> changes;
+        std::vector<std::string> warnings;      // of the new configuration, as `config check` has them
+    };
+    virtual Expected<Reloaded> reload() = 0;
 };
 
 // One answer for one request: {"ok":true,"data":{...}} or

@@ -118,6 +118,12 @@ Expected<void> Engine::start()
         for (auto &[id, g] : groups_)
             release_rekeys(g);
     };
+    vrrp_->on_daemon = [this] {
+        std::vector<Alarms::Alarm> now;
+        if (vrrp_->gone())
+            now.push_back({.text = fmt::format("keepalived is gone, or began before {} was made: nobody writes to that", config_.vrrp.notify_fifo)});
+        alarms_.replace("keepalived", std::move(now));
+    };
     if (resumed_)
         for (const auto &g : resumed_->groups)
             vrrp_->set_forwarding(g.saved.group, acting_master(g.saved.state));
@@ -205,6 +211,7 @@ Expected<void> Engine::start()
             protect(g);
         ask_held();
         check_skew();
+        check_keys();
         check_crypto_errors(now);
         check_rp_filter(now);
         if (now >= mend_at_) {
@@ -629,12 +636,15 @@ Expected<void> Engine::devices_there(const Config &next)
     return {};
 }
 
-Expected<std::vector<Change>> Engine::reload()
+Expected<Engine::Reloaded> Engine::reload()
 {
     (void)io::notify::reloading();
     auto next = load_config(config_path_, "", run_dir_);
-    auto refuse = [&](const Error &e) -> Expected<std::vector<Change>> {
-        log_.write({.level = io::Level::Error, .event = std::string(io::event::kConfig), .text = "configuration not applied: " + e.text});
+    auto refuse = [&](const Error &e) -> Expected<Reloaded> {
+        std::string line = e.text;
+        for (auto at = line.find('\n'); at != std::string::npos; at = line.find('\n'))
+            line.replace(at, 1, at + 1 < line.size() ? "; " : "");
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kConfig), .text = "configuration not applied: " + line});
         (void)io::notify::ready();
         return tl::unexpected(e);
     };
@@ -649,9 +659,11 @@ Expected<std::vector<Change>> Engine::reload()
     file_ = std::move(*next);
     apply_config(with_admin);
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
+    for (const auto &w : file_.warnings)
+        log_.write({.level = io::Level::Warning, .event = std::string(io::event::kConfig), .text = w});
     log_.write({.level = io::Level::Notice, .event = std::string(io::event::kConfig), .text = fmt::format("configuration applied, {} changes", changes->size())});
     (void)io::notify::ready();
-    return changes;
+    return Reloaded{std::move(*changes), file_.warnings};
 }
 
 void Engine::shut_down()

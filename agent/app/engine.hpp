@@ -52,7 +52,7 @@ public:
     // Stops the loop; kernel, charon, routes and VRRP stay as they are for the
     // next process, as long as the peers wait. If they do not: shut_down().
     void restart();
-    Expected<std::vector<Change>> reload() override;
+    Expected<Reloaded> reload() override;
 
     // AgentApi
     std::vector<PeerView> peers() override;
@@ -79,6 +79,8 @@ private:
         DerivedKeys keys;                       // until then
         std::unique_ptr<SyncControl> sync;      // shares the key; nullptr: sync is not configured
         ClockSkew skew;
+        std::uint64_t forged = 0;               // packets of the peer's address whose MAC was wrong, when looked last
+        bool keys_differ = false;
     };
     struct Group {
         GroupId id = 0;
@@ -106,6 +108,7 @@ private:
             std::optional<std::uint64_t> seq;
         };
         std::vector<Evidence> evidence;
+        Time met_at{};                          // when it, eligible, became master beside its peer
         struct {                                // liveness checks of the last merge
             group::RekeyPacer pacer{{}, 1};     // of IKE_SAs
             io::EventSource timer;
@@ -181,13 +184,14 @@ private:
     Expected<void> watch_config();
     void ask_held();
     void check_skew();
+    void check_keys();
     void check_crypto_errors(Time now);
     void check_rp_filter(Time now);
     Expected<void> wire_sync(SyncControl &s);
 
     // engine_liveness.cpp
     Expected<void> start_liveness(Group &g, const RekeyConfig &pace);
-    void ask_for_life(GroupId id, const Bytes &ike);
+    void ask_for_life(GroupId id, const Bytes &ike, bool apart);
     void liveness_due(Group &g);
     void liveness_seen(GroupId id, const Bytes &ike, std::optional<std::uint32_t> mid);
     void liveness_over(Group &g, const Bytes &ike);

@@ -220,7 +220,7 @@ std::vector<SyncView> Engine::sync()
             v.alarms.push_back(alarm.text);
         alarms_.for_each([&, &address = address](const Alarms::Alarm &a) {
             const auto *g = a.group ? find(a.group) : nullptr;
-            if (g ? g->peer == address : a.peer == sc.peer().name)
+            if (g ? g->peer == address : a.peer.empty() || a.peer == sc.peer().name)
                 v.alarms.push_back(a.text);
         });
         for (const auto &gs : s.groups)
@@ -427,8 +427,14 @@ std::vector<MetricView> Engine::stats()
         for (const auto &[name, value] : g.gate_counters)
             add("mcipsec_gate_packets_total", "counter", "packets by what the gate did with them",
                 {{"tunnel_group", std::to_string(g.id)}, {"what", name}}, static_cast<double>(value));
-        for (const auto &[name, value] : g.counters)
-            add("mcipsec_" + name, "gauge", "rekeys of the last takeover, liveness checks of the last merge, held packets that timed out", label, static_cast<double>(value));
+        for (const auto &[name, value] : g.counters) {
+            const bool counts = name == "held_expired" || name == "receive_only";   // since the agent began
+            const auto *help = name == "held_expired"           ? "held IKE packets that left before the standby had their record"
+                               : name == "receive_only"         ? "SAs that were stopped from sending until they are rekeyed"
+                               : name.starts_with("liveness_")  ? "liveness checks of the last merge"
+                                                                : "rekeys of the last takeover";
+            add("mcipsec_" + name, counts ? "counter" : "gauge", help, label, static_cast<double>(value));
+        }
     }
     for (const auto &[name, t] : config_.tunnel) {
         const auto *g = find(t.tunnel_group);

@@ -21,6 +21,7 @@ namespace {
 constexpr Duration kFilterInterval = 5s;    // between two looks at rp_filter
 constexpr Duration kErrorInterval = 30s;    // between two looks at the kernel's error counters: a stranger's packets must not fill the log
 constexpr Duration kRefill = 30s;       // of a charon that came back, before the group counts as up anyway
+constexpr Duration kMeet = 10s;         // of two chassis that both acted, before the one rekeys that had held it back
 constexpr Duration kPlanDelay = 200ms;  // one fence plan for many reverse routes
 
 std::string state_reason(const mimp::SetState &s)
@@ -79,6 +80,10 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
     g.prepared = prepared;
     g.hands_over = defer_routes;
     g.generation = generation;
+    if (old != state && g.switchover.state == "failed")
+        g.switchover.state = "none";        // what failed then says nothing about now
+    if (old == Mastership::Eligible && state == Mastership::Master)
+        g.met_at = loop_.now();
     if (old != state) {
         g.changed_at = unix_now();
         g.changed_why = why;
@@ -239,8 +244,13 @@ void Engine::release_rekeys(Group &g, bool sampled)
             e.seq = known->seq;
         return known && known->seq != *e.seq;
     });
-    if (!seen && g.state != Mastership::Master && !vrrp_->master_for(g.id).value_or(false))
+    if (g.state == Mastership::Master) {
+        // It has met its peer again. What that one did meanwhile, message ids included, comes first.
+        if (loop_.now() < g.met_at + kMeet)
+            return;     // the next sample comes
+    } else if (!seen && !vrrp_->master_for(g.id).value_or(false)) {
         return;
+    }
     g.pacer.release(loop_.now());
     g.evidence.clear();
     rekeys_due(g);
@@ -559,6 +569,25 @@ void Engine::check_skew()
     }
 }
 
+// A peer that is not reached and whose packets fail authentication has another key (or
+// somebody forges them: then the peer is silent, too).
+void Engine::check_keys()
+{
+    for (auto &[address, p] : peers_) {
+        if (!p.mimp)
+            continue;
+        const auto snapshot = p.mimp->snapshot();
+        const bool more = snapshot.counters.bad_mac > std::exchange(p.forged, snapshot.counters.bad_mac);
+        const bool differ = !snapshot.reached && (p.keys_differ || more);
+        if (std::exchange(p.keys_differ, differ) == differ)
+            continue;
+        std::vector<Alarms::Alarm> now;
+        if (differ)
+            now.push_back({fmt::format("packets of peer {} fail authentication: the keys differ", p.mimp->name()), 0, p.mimp->name()});
+        alarms_.replace("keys " + address.str(), std::move(now));
+    }
+}
+
 // Somebody's sysctl may come later than the agent.
 void Engine::check_rp_filter(Time now)
 {
@@ -663,7 +692,7 @@ Expected<void> Engine::wire_sync(SyncControl &s)
             (void)g->pacer_timer.arm(g->pacer.deadline());
         }
     };
-    s.callbacks.merged = [this](GroupId id, const Bytes &key) { ask_for_life(id, key); };
+    s.callbacks.merged = [this](GroupId id, const Bytes &key, bool apart) { ask_for_life(id, key, apart); };
     s.callbacks.ike_changed = [this](GroupId id, const Bytes &key, std::optional<std::uint32_t> mid) { liveness_seen(id, key, mid); };
     s.callbacks.child_changed = [this](GroupId id, const Bytes &key, bool upsert) {
         auto *g = find(id);

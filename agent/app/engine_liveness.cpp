@@ -24,11 +24,22 @@ Expected<void> Engine::start_liveness(Group &g, const RekeyConfig &pace)
     return {};
 }
 
-void Engine::ask_for_life(GroupId id, const Bytes &ike)
+// apart: both chassis used message ids that the other did not know of. An own request with
+// one of them may get the answer that the peer gave to the other's, so the ids come first,
+// where the peer can say them.
+void Engine::ask_for_life(GroupId id, const Bytes &ike, bool apart)
 {
     auto *g = find(id);
     if (!g || !acting_master(g->state))
         return;
+    if (apart)
+        charon_->plugin().doubt(id, ike, [this, id](const Expected<io::RekeyResult> &r) {
+            if (!r)
+                log_.write({.level = io::Level::Warning,
+                            .event = std::string(io::event::kSwitchover),
+                            .text = fmt::format("tunnel-group {}: a peer's message ids are in doubt and cannot be asked for: {}", id, r.error().text),
+                            .group = id});
+        });
     if (!g->life.pacer.progress().running()) {
         g->life.pacer.start({}, loop_.now());
         g->life.answered = 0;

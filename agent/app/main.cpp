@@ -13,6 +13,7 @@
 
 #include "app/engine.hpp"
 #include "app/gate_boot.hpp"
+#include "core/protocol.hpp"
 #include "io/notify.hpp"
 
 namespace {
@@ -96,6 +97,7 @@ int run(const std::string &path, const std::string &run_dir, app::Config config)
 int main(int argc, char **argv)
 {
     CLI::App args{"Agent of multi-chassis IPsec: elects the master, synchronises SAs, moves traffic", "mcipsecd"};
+    args.set_version_flag("--version", fmt::format("mcipsecd {}, MIMP version {}, MCS version {}", kRelease, kProtocol.mimp, kProtocol.mcs));
     std::string path = app::kDefaultConfigFile, run_dir;
     bool test = false, foreground = false, gate = false;
     args.add_option("-c,--config", path, "configuration file; conf.d/*.toml beside it is read, too")->capture_default_str();

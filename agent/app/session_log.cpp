@@ -44,7 +44,7 @@ constexpr Meaning kMeanings[] = {
     {"XfrmInTmplMismatch", "inbound packets did not match their policy"},
     {"XfrmInBufferError", "inbound packets lost for want of memory"},
     {"XfrmOutStateProtoError", "outbound packets failed encryption"},
-    {"XfrmOutStateSeqError", "outbound packets had no sequence number left"},
+    {"XfrmOutStateSeqError", "outbound packets met an SA that must be rekeyed before it sends"},
     {"XfrmOutStateExpired", "outbound packets for an expired SA"},
 };
 

@@ -305,7 +305,7 @@ void SyncControl::run(mcs::Action &&action)
             [&](mcs::act::Delete &a) { run_delete(a); },
             [&](mcs::act::Merged &a) {
                 if (auto *g = group_of(a.tag); g && callbacks.merged)
-                    callbacks.merged(g->id, plain(a.ike));
+                    callbacks.merged(g->id, plain(a.ike), a.apart);
             },
             [&](mcs::act::FinalSeqWanted &a) {
                 if (auto *g = group_of(a.tag))
@@ -345,7 +345,8 @@ void SyncControl::run(mcs::Action &&action)
                     last_in_sync_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
                 log_.write({.level = io::Level::Notice,
                             .event = std::string(io::event::kSyncStatus),
-                            .text = fmt::format("MCS with {}: {} to {}{}{}", peer_.name, mcs::to_string(a.old_state),
+                            .text = fmt::format("MCS with {}: {}{}{}{}", peer_.name,
+                                                a.old_state == a.new_state ? "still " : fmt::format("{} to ", mcs::to_string(a.old_state)),
                                                 mcs::to_string(a.new_state), flags.empty() ? "" : ", ", flags),
                             .peer = peer_.name,
                             .old_state = std::string(mcs::to_string(a.old_state)),

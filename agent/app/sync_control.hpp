@@ -54,7 +54,7 @@ public:
         std::function<void(GroupId)> snapshot_done;                             // charon has named all that it holds
         std::function<void(GroupId, mcs::SyncState)> state;
         std::function<void(GroupId, const Bytes &key, bool upsert)> child_changed;   // own records, for the pacing of rekeys
-        std::function<void(GroupId, const Bytes &ike)> merged;         // its peer is to be asked for life
+        std::function<void(GroupId, const Bytes &ike, bool apart)> merged;  // its peer is to be asked for life
         // Own records of an IKE_SA: next message id of our own; none: it ended.
         std::function<void(GroupId, const Bytes &ike, std::optional<std::uint32_t> mid)> ike_changed;
         std::function<void(GroupId, const Bytes &key)> child_late;      // imported while this node was acting master

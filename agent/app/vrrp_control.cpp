@@ -49,6 +49,7 @@ Expected<void> VrrpControl::configure(const VrrpConfig &config)
             events = p->second.priority_event;
         const bool same_policy = i.events == events && i.policy.has_value() == !events.empty();
         if (!i.file || i.config.track_file != c.track_file) {
+            leave(i);
             i.file = std::make_unique<io::VrrpTrackFile>(loop_, c.track_file, static_cast<int>(c.base_priority));
             i.file->on_error = [this, name = name](const Error &why) {      // the second stage of a release
                 if (const auto it = instances_.find(name); it != instances_.end())
@@ -61,7 +62,10 @@ Expected<void> VrrpControl::configure(const VrrpConfig &config)
         i.config = c;
         i.events = events;
         if (!same_policy) {
-            i.policy = make_policy(events);
+            auto policy = make_policy(events);
+            if (policy && i.policy)
+                policy->take_over(*i.policy);
+            i.policy = std::move(policy);
             for (const auto &[group, forwarding] : forwarding_)
                 if (i.policy)
                     i.policy->set_forwarding(group, forwarding, loop_.now());
@@ -71,6 +75,8 @@ Expected<void> VrrpControl::configure(const VrrpConfig &config)
             return tl::unexpected(made.error());
         next.emplace(name, std::move(i));
     }
+    for (auto &[name, i] : instances_)
+        leave(i);
     instances_ = std::move(next);
     if (!instances_.empty() && (!fifo_ || config_.notify_fifo != config.notify_fifo)) {
         const auto folder = std::filesystem::path(config.notify_fifo).parent_path().string();
@@ -80,6 +86,11 @@ Expected<void> VrrpControl::configure(const VrrpConfig &config)
         if (!fifo)
             return tl::unexpected(fifo.error());
         fifo_ = std::move(*fifo);
+        fifo_->on_writer = [this](bool there) { daemon(there); };
+    }
+    if (instances_.empty() && fifo_) {
+        fifo_.reset();
+        daemon(true);
     }
     config_ = config;
     if (!timer_.active()) {
@@ -87,6 +98,13 @@ Expected<void> VrrpControl::configure(const VrrpConfig &config)
         if (!timer)
             return tl::unexpected(timer.error());
         timer_ = std::move(*timer);
+        auto steady = loop_.add_timer([this](Time) {
+            if (on_state)
+                on_state();
+        });
+        if (!steady)
+            return tl::unexpected(steady.error());
+        steady_timer_ = std::move(*steady);
     }
     evaluate(false);
     return {};
@@ -99,6 +117,13 @@ void VrrpControl::set_forwarding(GroupId group, bool forwarding, bool force)
         if (i.policy)
             i.policy->set_forwarding(group, forwarding, loop_.now());
     evaluate(force);
+}
+
+// A track file that nobody moves any more stays as of a gateway that does not forward.
+void VrrpControl::leave(Instance &i)
+{
+    if (i.file && i.policy)
+        (void)i.file->set(i.policy->non_forwarding(), false);
 }
 
 void VrrpControl::evaluate(bool force)
@@ -153,20 +178,38 @@ void VrrpControl::notice(const io::VrrpNotice &n)
                 .old_state = i.state,
                 .new_state = state});
     i.state = state;
+    i.since = loop_.now();
+    if (state == "Master")
+        (void)steady_timer_.arm(i.since + kSteady);
     if (on_state)
         on_state();
 }
 
+// What it held before it went says nothing about now.
+void VrrpControl::daemon(bool there)
+{
+    if (there) {
+        for (auto &[name, i] : instances_)
+            i.since = loop_.now();
+        (void)steady_timer_.arm(loop_.now() + kSteady);
+    }
+    if (on_daemon)
+        on_daemon();
+}
+
 std::optional<bool> VrrpControl::master_for(GroupId group) const
 {
+    const Time now = loop_.now();
     std::optional<bool> out;
+    if (gone())
+        return out;
     bool named = false;
     for (const auto &[name, i] : instances_)
         for (const auto &e : i.events)
             if (e.tunnel_group == group) {
                 named = true;
                 if (i.state != "unknown")
-                    out = out.value_or(false) || i.state == "Master";
+                    out = out.value_or(false) || steady(i, now);
             }
     if (named)
         return out;
@@ -174,7 +217,7 @@ std::optional<bool> VrrpControl::master_for(GroupId group) const
     // where all instances without a policy are.
     for (const auto &[name, i] : instances_)
         if (i.events.empty() && i.state != "unknown")
-            out = out.value_or(true) && i.state == "Master";
+            out = out.value_or(true) && steady(i, now);
     return out;
 }
 
@@ -213,8 +256,8 @@ std::vector<VrrpView> VrrpControl::views() const
         VrrpView v;
         v.instance = name;
         v.interface_name = name;
-        v.state = i.state;
-        v.opr = i.state == "Fault" ? "Down" : "Up";
+        v.state = gone() ? "unknown" : i.state;
+        v.opr = gone() || i.state == "Fault" ? "Down" : "Up";
         v.base_pri = i.config.base_priority;
         v.in_use_pri = static_cast<std::uint32_t>(i.in_use.value_or(static_cast<int>(i.config.base_priority)));
         v.pol_id = i.config.policy ? std::to_string(i.config.policy) : "n/a";

@@ -9,6 +9,7 @@
 
 #include "app/control_dispatch.hpp"
 #include "core/crypto.hpp"
+#include "core/protocol.hpp"
 
 namespace mcipsec::cli {
 
@@ -131,6 +132,8 @@ int reload(Context &c, const Parsed &p)
         print_json(c, *data);
         return app::kExitOk;
     }
+    for (const auto &warning : data->value("warnings", json::array()))
+        c.err << warning.get<std::string>() << " (warning)\n";
     for (const auto &change : data->value("changes", json::array()))
         c.out << change.value("path", "") << ": " << change.value("before", "") << " -> " << change.value("after", "") << '\n';
     return app::kExitOk;
@@ -163,7 +166,7 @@ int run(const std::vector<std::string> &args, Context &c)
         if (!g)
             return complain(c, app::kExitUsage, g.error().text);
         if (g->version) {
-            c.out << "mcipsec " << kVersion << '\n';
+            c.out << "mcipsec " << kRelease << '\n';
             return app::kExitOk;
         }
         if (g->help) {

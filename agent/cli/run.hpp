@@ -16,8 +16,6 @@
 
 namespace mcipsec::cli {
 
-inline constexpr const char *kVersion = "0.1.0";
-
 // Everything a command may touch; tests put their own in.
 struct Context {
     std::ostream &out;

@@ -14,6 +14,9 @@
 
 namespace mcipsec {
 
+// Of the whole: module and plugin say the same.
+inline constexpr const char *kRelease = "0.1";
+
 struct Protocol {
     std::uint8_t mimp = 0;
     std::uint16_t mcs = 0, mcs_oldest = 0;

@@ -371,6 +371,18 @@ void PluginClient::rekey(GroupId group, const Bytes &child_key, Done<RekeyResult
     }));
 }
 
+void PluginClient::doubt(GroupId group, const Bytes &ike_key, Done<RekeyResult> done)
+{
+    Message m;
+    m.add_u64("group", group);
+    m.add("key", to_hex(ike_key));
+    command("mcipsec-doubt", std::move(m), typed<RekeyResult>(std::move(done), [](const Message &r) -> Expected<RekeyResult> {
+        if (const auto result = rekey_result(r))
+            return *result;
+        return protocol_error("mcipsec-doubt", "result");
+    }));
+}
+
 void PluginClient::liveness(GroupId group, const Bytes &ike_key, Done<PluginLiveness> done)
 {
     Message m;

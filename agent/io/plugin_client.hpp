@@ -125,6 +125,8 @@ public:
     // Records come through on_record, all of them before done.
     void snapshot(GroupId group, Done<PluginSnapshot> done);
     void rekey(GroupId group, const Bytes &child_key, Done<RekeyResult> done);
+    // The message ids of an IKE_SA are in doubt: asks its peer for them, if both can and may.
+    void doubt(GroupId group, const Bytes &ike_key, Done<RekeyResult> done);
     // Asks the peer of an IKE_SA for life; its record shows a higher mid-out when that answers.
     void liveness(GroupId group, const Bytes &ike_key, Done<PluginLiveness> done);
     void status(Done<vici::Message> done);

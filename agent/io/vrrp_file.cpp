@@ -150,6 +150,12 @@ Expected<std::unique_ptr<VrrpFifo>> VrrpFifo::open(EventLoop &loop, std::string 
     if (!watch)
         return tl::unexpected(watch.error());
     f->watch_ = std::move(*watch);
+    auto timer = loop.add_timer([self = f.get()](Time) { self->readable(); }, Priority::Low);
+    if (!timer)
+        return tl::unexpected(timer.error());
+    f->timer_ = std::move(*timer);
+    f->gone_at_ = loop.now() + kFirst;
+    (void)f->timer_.arm(loop.now() + kLook);
     if (auto r = f->reopen(); !r)
         return tl::unexpected(r.error());
     return f;
@@ -157,14 +163,9 @@ Expected<std::unique_ptr<VrrpFifo>> VrrpFifo::open(EventLoop &loop, std::string 
 
 Expected<void> VrrpFifo::reopen()
 {
-    source_.reset();
-    fd_.reset();
-    line_.clear();
-    skipping_ = false;
     if (::mkfifo(path_.c_str(), 0600) < 0 && errno != EEXIST)
         return fail_errno(errno, path_);
-    // Read and write: there is always a writer, hence never an end of file.
-    UniqueFd fd(::open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+    UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
     if (!fd)
         return fail_errno(errno, path_);
     struct stat st {};
@@ -175,8 +176,8 @@ Expected<void> VrrpFifo::reopen()
     auto source = loop_->add_fd(fd.get(), EPOLLIN, [this](std::uint32_t) { readable(); }, Priority::High);
     if (!source)
         return tl::unexpected(source.error());
-    fd_ = std::move(fd);
     source_ = std::move(*source);
+    fd_ = std::move(fd);        // the old one closes after this is open: what is in the FIFO stays
     return {};
 }
 
@@ -191,18 +192,51 @@ void VrrpFifo::folder_changed()
         ours.st_ino == there.st_ino)
         return;
     ++reopened_;
+    line_.clear();
+    skipping_ = false;
+    gone_at_ = std::min(gone_at_, loop_->now() + kGone);     // whoever writes to the old one is of no use
+    (void)timer_.arm(loop_->now() + kLook);
     if (auto r = reopen(); !r && on_error)
         on_error(r.error());
+}
+
+// Nobody has it open for writing. A descriptor that has seen that wakes the loop for ever, a
+// new one does not until a writer came and went.
+void VrrpFifo::ended()
+{
+    const Time now = loop_->now();
+    if (gone_at_ == kNever)
+        gone_at_ = now + kGone;
+    line_.clear();
+    skipping_ = false;
+    source_.reset();
+    if (auto r = reopen(); !r && on_error)
+        on_error(r.error());
+    if (!gone_ && now >= gone_at_) {
+        gone_ = true;
+        if (on_writer)
+            on_writer(false);
+    }
+    (void)timer_.arm(now + kLook);
+}
+
+void VrrpFifo::written()
+{
+    gone_at_ = kNever;
+    if (std::exchange(gone_, false) && on_writer)
+        on_writer(true);
 }
 
 void VrrpFifo::readable()
 {
     std::vector<VrrpNotice> notices;
+    ssize_t last = -1;
     char buffer[4096];
     for (unsigned i = 0; i < kReadsPerWakeup; ++i) {
         const ssize_t n = ::read(fd_.get(), buffer, sizeof(buffer));
         if (n < 0 && errno == EINTR)
             continue;
+        last = n;
         if (n <= 0)
             break;
         for (const char c : std::string_view(buffer, static_cast<std::size_t>(n))) {
@@ -227,6 +261,10 @@ void VrrpFifo::readable()
     if (fn)
         for (const auto &n : notices)
             fn(n);
+    if (last == 0)
+        ended();
+    else if (fd_)
+        written();
 }
 
 }  // namespace mcipsec::io

@@ -71,20 +71,26 @@ struct VrrpNotice {
 // One line of the FIFO: INSTANCE "VRRP10" MASTER 200
 Expected<VrrpNotice> parse_vrrp_notice(std::string_view line);
 
-// Holds the FIFO open for reading and writing, so that keepalived may come and
-// go without an end of file; makes it anew if it is removed or replaced.
+// Holds the FIFO open for reading; makes it anew if it is removed or replaced. Its end of
+// file says that nobody has it open for writing: keepalived is gone, or loads its
+// configuration anew, for which it has kGone (kFirst when the FIFO is new).
 class VrrpFifo {
 public:
+    static constexpr Duration kGone = 2s, kFirst = 10s, kLook = 500ms;
     static Expected<std::unique_ptr<VrrpFifo>> open(EventLoop &loop, std::string path, std::function<void(const VrrpNotice &)> fn);
     std::uint64_t notices() const { return notices_; }
     std::uint64_t malformed() const { return malformed_; }
     std::uint64_t reopened() const { return reopened_; }
+    std::function<void(bool there)> on_writer;      // keepalived is gone, is back
+    bool writer() const { return !gone_; }
     std::function<void(const Error &)> on_error;    // the FIFO could not be made anew; tried again at its folder's next change
 
 private:
     VrrpFifo() = default;
     Expected<void> reopen();
     void readable();
+    void ended();
+    void written();
     void folder_changed();
     EventLoop *loop_ = nullptr;
     std::string path_;
@@ -93,7 +99,9 @@ private:
     std::string line_;
     bool skipping_ = false;     // rest of a line that was too long
     std::uint64_t notices_ = 0, malformed_ = 0, reopened_ = 0;
-    EventSource source_, watch_;
+    Time gone_at_ = kNever;     // from when on nobody at its other end counts as gone
+    bool gone_ = false;
+    EventSource source_, watch_, timer_;
 };
 
 }  // namespace mcipsec::io

@@ -73,7 +73,7 @@ public:
     Expected<SwitchoverView> force_switchover(const SwitchoverRequest &) override { return changed(SwitchoverView{}); }
     Expected<SwitchoverView> switchover_status(GroupId) override { return SwitchoverView{}; }
     Expected<void> clear_tunnel(const std::string &name) override { return changed(), fail(-ENOENT, "no tunnel " + name); }
-    Expected<std::vector<Change>> reload() override { return changed(std::vector<Change>{{"a", "b", "c"}}); }
+    Expected<Reloaded> reload() override { return changed(Reloaded{{{"a", "b", "c"}}, {"w"}}); }
 
 private:
     template <class T>

@@ -72,6 +72,7 @@ struct Node {
     std::vector<std::pair<Key, Time>> inbound;  // said when FinalSeqWanted or InboundWanted asks
     std::vector<SaSeq> final_seq;
     std::vector<Key> merged;          // peers to be asked for life; not before charon has that life
+    std::vector<bool> merged_apart;   // of each: both chassis had changed it
     std::vector<std::string> logs;
     std::size_t largest_send = 0;
     int early_sends = 0;              // SendBytes before WriteReady
@@ -382,6 +383,7 @@ private:
             n.frozen_acked.push_back(fa->handover);
         } else if (auto *m = std::get_if<act::Merged>(&action)) {
             n.merged.push_back(m->ike);
+            n.merged_apart.push_back(m->apart);
             assert_true(n.charon.sas.count(m->ike) && n.session.entry(m->tag, m->ike)->status == LocalStatus::Installed);
         } else if (std::get_if<act::SeqWanted>(&action)) {
             n.seq_wanted++;

@@ -104,7 +104,7 @@ public:
             return fail(-EPERM, "not master");
         return name == "t1" ? Expected<void>{} : fail(-ENOENT, "no tunnel " + name);
     }
-    Expected<std::vector<app::Change>> reload() override { return fail(-EINVAL, "m.toml:3: priority is 300, allowed is 0..255"); }
+    Expected<Reloaded> reload() override { return fail(-EINVAL, "m.toml:3: priority is 300, allowed is 0..255"); }
 
     static std::string fmt(const std::string &what, GroupId g, bool down) { return what + " " + std::to_string(g) + (down ? " down" : " up"); }
 };

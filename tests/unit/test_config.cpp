@@ -118,6 +118,18 @@ void test_positions(void **)
     expect_error(with(kSegw1, "vrrp.instance.VRRP10", "vrrp.instance.\"../x\""), "\"../x\"", "vrrp.instance \"../x\": the name becomes a file name");
 }
 
+void test_ends_of_a_priority_event(void **)
+{
+    for (const char *good : {"priority = 0", "priority = 254", "hold-set = 0", "hold-set = 86400", "hold-clear = 0", "hold-clear = 86400"})
+        assert_string_equal(error_of(with(kSegw1, "priority = 50", good)).c_str(), "");
+    assert_int_equal(read(with(kSegw1, "priority = 50", "hold-clear = 86400"))->vrrp.policy.at(1).priority_event.at(0).hold_clear.count(), Duration(86400s).count());
+    expect_error(with(kSegw1, "priority = 50", "priority = -1"), "priority-event", "priority is -1, allowed is 0..254");
+    for (const std::string key : {"hold-set", "hold-clear"}) {
+        expect_error(with(kSegw1, "priority = 50", key + " = 86401"), "priority-event", key + " is 86401, allowed is 0..86400 s");
+        expect_error(with(kSegw1, "priority = 50", key + " = -1"), "priority-event", key + " is -1, allowed is 0..86400 s");
+    }
+}
+
 void test_syntax_error(void **)
 {
     const auto e = error_of("[system]\naddress = \n");
@@ -367,6 +379,7 @@ int main()
         cmocka_unit_test(test_group_defaults),
         cmocka_unit_test(test_run_dir),
         cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_ends_of_a_priority_event),
         cmocka_unit_test(test_syntax_error),
         cmocka_unit_test(test_parser_survives),
         cmocka_unit_test(test_characters_beyond_ascii),

@@ -67,6 +67,13 @@ void test_more_connections_than_vici_takes(void **)
     refused(many(9000), "[isa.tunnel-group.1]", "tunnel-group 1: the names of its 9001 connections take");
 }
 
+void test_one_tunnel_a_connection(void **)
+{
+    const std::string second = "[ipsec.tunnel.\"two\"]\ntype = \"dynamic\"\npublic = \"int-IPsec-Public-1\"\nprivate = \"int-IPsec-Private-1\"\n";
+    good(kSegw1 + second);
+    refused(kSegw1 + second + "connection = \"tunnel-1\" # here\n", "# here", "connection \"tunnel-1\" is that of tunnel \"tunnel-1\", too, allowed is one tunnel");
+}
+
 void test_responder_only(void **)
 {
     refused(with(kSegw1, "ipsec-responder-only = true", "ipsec-responder-only = false"), "[ipsec.tunnel", "static tunnel \"tunnel-1\" in tunnel-group 1");
@@ -392,6 +399,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_multi_active),
         cmocka_unit_test(test_more_connections_than_vici_takes),
+        cmocka_unit_test(test_one_tunnel_a_connection),
         cmocka_unit_test(test_responder_only),
         cmocka_unit_test(test_group_under_two_peers),
         cmocka_unit_test(test_sync_tag),

@@ -94,6 +94,7 @@ void lowest_event_wins(void **)
 void holds_delay_both_ways(void **)
 {
     VrrpPolicy p({{1, 50, 3s, 5s}});
+    p.set_forwarding(1, false, at(9s));
     p.set_forwarding(1, true, at(10s));
     auto out = p.evaluate(at(10s));
     assert_int_equal(out.explicit_priority.value_or(kBase), 50);
@@ -105,6 +106,32 @@ void holds_delay_both_ways(void **)
     assert_int_equal(priority(p, at(30s)), kBase);
     p.set_forwarding(1, false, at(31s));
     assert_int_equal(priority(p, at(34s)), 50);
+}
+
+void what_is_said_first_is_not_held(void **)
+{
+    VrrpPolicy p({{1, 50, 3s, 5s}, {2, 60, 3s, 5s}});
+    p.set_forwarding(1, true, at(1s));
+    assert_int_equal(priority(p, at(1s)), 60);          // nothing is known of the other
+    p.set_forwarding(2, true, at(1s));
+    assert_int_equal(priority(p, at(1s)), kBase);
+    p.set_forwarding(1, false, at(2s));
+    assert_int_equal(priority(p, at(3s)), kBase);
+    assert_int_equal(priority(p, at(5s)), 50);
+}
+
+void a_changed_policy_goes_on_where_the_old_one_was(void **)
+{
+    VrrpPolicy old({{1, 50, 3s, 5s}});
+    old.set_forwarding(1, true, at(1s));
+    VrrpPolicy p({{1, 40, 10s, 5s}, {2, 45, 10s, 5s}});
+    p.take_over(old);
+    p.set_forwarding(1, true, at(2s));
+    p.set_forwarding(2, true, at(2s));
+    assert_int_equal(priority(p, at(2s)), kBase);
+    p.set_forwarding(1, false, at(3s));
+    assert_int_equal(priority(p, at(12s)), kBase);
+    assert_int_equal(priority(p, at(13s)), 40);
 }
 
 Bytes key(std::uint8_t n) { return {0, 0, 0, n, 50}; }
@@ -258,7 +285,9 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(members_need_every_condition), cmocka_unit_test(oper_up_needs_the_active_number),
         cmocka_unit_test(event_is_set_until_the_group_forwards), cmocka_unit_test(lowest_event_wins),
-        cmocka_unit_test(holds_delay_both_ways), cmocka_unit_test(what_comes_late_is_rekeyed_too), cmocka_unit_test(pace_and_in_flight_are_kept),
+        cmocka_unit_test(holds_delay_both_ways),
+        cmocka_unit_test(what_is_said_first_is_not_held),
+        cmocka_unit_test(a_changed_policy_goes_on_where_the_old_one_was), cmocka_unit_test(what_comes_late_is_rekeyed_too), cmocka_unit_test(pace_and_in_flight_are_kept),
         cmocka_unit_test(busy_is_retried_for_as_long_as_it_lasts), cmocka_unit_test(silence_is_given_up), cmocka_unit_test(silence_is_tried_again),
         cmocka_unit_test(held_ones_wait_for_their_release), cmocka_unit_test(output_without_its_record_counts_until_it_is_there),
     };

@@ -304,6 +304,8 @@ void plugin_commands_are_spelled_as_documented(void **)
             b.charon.reply({{"success", "yes"}, {"state", "passive"}, {"ike", "3"}, {"child", "4"}});
         else if (p.name == "mcipsec-rekey")
             b.charon.reply({{"success", "yes"}, {"result", "busy"}});
+        else if (p.name == "mcipsec-doubt" && p.message.get("group") == "1" && p.message.get("key") == "04040404040404040404040404040404")
+            b.charon.reply({{"success", "yes"}, {"result", "passive"}});
         else if (p.name == "mcipsec-liveness" && p.message.get("group") == "1" && p.message.get("key") == "02020202020202020202020202020202")
             b.charon.reply({{"success", "yes"}, {"result", "queued"}, {"mid", "7"}});
         else if (p.name == "mcipsec-liveness")
@@ -343,6 +345,10 @@ void plugin_commands_are_spelled_as_documented(void **)
         assert_int_equal(r.error().code, -EPROTO);      // mid is missing
         ++done;
     });
+    plugin.doubt(1, Bytes(16, 4), [&](Expected<RekeyResult> r) {
+        assert_true(take(r) == RekeyResult::Passive);
+        ++done;
+    });
     plugin.purge(1, [&](Expected<std::uint64_t> n) {
         assert_int_equal(take(n), 9);
         ++done;
@@ -356,12 +362,12 @@ void plugin_commands_are_spelled_as_documented(void **)
         assert_int_equal(r.error().code, -EPROTO);      // count is missing
         ++done;
     });
-    assert_true(b.until([&] { return done == 8; }));
+    assert_true(b.until([&] { return done == 9; }));
     const Message &group = b.charon.got[1].message;
     assert_true(group.get("group") == "1" && group.get("state") == "passive" && group.get("commit") == "yes");
     assert_true(group.get("commit-limit-ms") == "200" && group.get("more") == "no" && group.get("pool-share") == "all");
     assert_true(*group.list("addresses") == List{"10.10.20.1"} && *group.list("connections") == List{"tunnel-1"});
-    assert_true(b.charon.got[6].message.get("epoch") == "0000000000000001");
+    assert_true(b.charon.got[7].message.get("epoch") == "0000000000000001");
 }
 
 void records_and_other_events_reach_their_callbacks(void **)

@@ -152,9 +152,50 @@ void the_fifo_survives_its_writers(void **)
     assert_int_equal(f.fifo->reopened(), 0);
 }
 
+// Who has it open for writing is there; who has gone and come back within kGone was never away.
+void the_end_of_its_writer_is_told(void **)
+{
+    Fifo f;
+    std::vector<bool> told;
+    f.fifo->on_writer = [&](bool there) { told.push_back(there); };
+    UniqueFd keepalived(::open(f.path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    assert_true(f.write("INSTANCE \"A\" MASTER 1\n"));
+    assert_true(turn_until(*f.loop, [&] { return f.seen.size() == 1; }));
+    keepalived.reset();                     // a reload
+    (void)f.loop->run_once(5ms);
+    keepalived.reset(::open(f.path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    assert_true(f.write("INSTANCE \"A\" BACKUP 1\n"));
+    assert_true(turn_until(*f.loop, [&] { return f.seen.size() == 2; }));
+    assert_true(told.empty() && f.fifo->writer());
+    keepalived.reset();
+    const Time since = f.loop->now();
+    assert_true(turn_until(*f.loop, [&] { return !told.empty(); }));
+    assert_true(told == std::vector{false} && !f.fifo->writer());
+    assert_true(f.loop->now() >= since + VrrpFifo::kGone);
+    keepalived.reset(::open(f.path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    assert_true(turn_until(*f.loop, [&] { return told.size() == 2; }));
+    assert_true(told[1] && f.fifo->writer());
+    assert_true(f.write("INSTANCE \"A\" MASTER 1\n"));
+    assert_true(turn_until(*f.loop, [&] { return f.seen.size() == 3; }));
+    assert_int_equal(f.fifo->reopened(), 0);
+}
+
+// keepalived has the old one open: it is of no use to either.
+void whoever_writes_to_a_removed_fifo_is_gone(void **)
+{
+    Fifo f;
+    UniqueFd keepalived(::open(f.path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    assert_true(f.write("INSTANCE \"A\" MASTER 1\n"));
+    assert_true(turn_until(*f.loop, [&] { return f.seen.size() == 1; }));
+    ::unlink(f.path.c_str());
+    assert_true(turn_until(*f.loop, [&] { return !f.fifo->writer(); }));
+    assert_int_equal(f.fifo->reopened(), 1);
+}
+
 void lines_may_be_cut_joined_or_broken(void **)
 {
     Fifo f;
+    const UniqueFd keepalived(::open(f.path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));    // else its end is a line's, too
     assert_true(f.write("INSTANCE \"A\" MAS"));
     (void)f.loop->run_once(5ms);
     assert_true(f.write("TER 1\nnonsense\nINSTANCE \"B\" BACKUP 2\n" + std::string(2000, 'x') + "\nINSTANCE \"C\" FAULT 3\n"));
@@ -201,6 +242,8 @@ int main()
         cmocka_unit_test(a_file_that_cannot_be_written_is_tried_again),
         cmocka_unit_test(notices_are_parsed),
         cmocka_unit_test(the_fifo_survives_its_writers),
+        cmocka_unit_test(the_end_of_its_writer_is_told),
+        cmocka_unit_test(whoever_writes_to_a_removed_fifo_is_gone),
         cmocka_unit_test(lines_may_be_cut_joined_or_broken),
         cmocka_unit_test(a_fifo_that_is_removed_or_replaced_is_made_anew),
         cmocka_unit_test(a_path_that_is_no_fifo_is_refused),

@@ -25,6 +25,7 @@ void what_only_the_old_master_knew_is_not_lost(void **)
     assert_true(p.b.session.status().counters.merged >= 2);
     assert_null(p.a.session.entry(kTag, child(1)));
     assert_int_equal(std::count(p.b.merged.begin(), p.b.merged.end(), ike(2)), 1);
+    assert_true(p.b.merged_apart == std::vector<bool>(p.b.merged.size()));     // B changed no IKE_SA
     assert_true(p.a.merged.empty());
 }
 
@@ -82,7 +83,65 @@ void two_lives(Duration ours, Duration theirs, bool b_wins, bool again)
     assert_true((p.a.session.status().counters.merged > 0) == b_wins);
     // Whoever wins: the master, and nobody else, asks the customer for life, once.
     assert_true(p.a.merged == std::vector{ike(1)});
+    assert_true(p.a.merged_apart == std::vector{true});
     assert_true(p.b.merged.empty());
+}
+
+// Both were acting apart from each other, B wrote, and A if it says so; then A is master.
+Pair apart(bool a_writes, Duration ours, Duration theirs)
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.run();
+    p.cut();
+    p.role(p.a, true, false, 2);
+    p.role(p.b, true, false, 3);
+    if (a_writes)
+        p.upsert(p.a, ike(1));
+    p.upsert(p.b, ike(1));
+    p.now += 100s;
+    p.role(p.a, true, false, 4);
+    p.role(p.b, false, true, 4);
+    p.a.inbound = {{ike(1), p.now - ours}};
+    p.b.inbound = {{ike(1), p.now - theirs}};
+    return p;
+}
+
+// A takes what descends from its own, and its message ids with it, wherever the customer's
+// packets went.
+void a_life_that_went_on_at_one_side_only(void **)
+{
+    for (const Duration ours : {90s, 1s}) {
+        auto p = apart(false, ours, 91s - ours);
+        p.connect();
+        p.run();
+        p.assert_same(p.a);
+        assert_true(p.a.session.status().counters.merged > 0);
+        assert_true(p.a.merged == std::vector{ike(1)});
+        assert_true(p.a.merged_apart == std::vector{false});
+    }
+}
+
+// The channel may go once more before that is decided, whatever was acknowledged.
+void two_lives_are_apart_over_another_loss(void **)
+{
+    for (int steps = 0; steps < 40; ++steps) {
+        auto p = apart(true, 90s, 1s);
+        p.connect();
+        for (int i = 0; i < steps % 20; ++i) {
+            p.now += 1ms;
+            while (p.answer(p.a)) {}
+            while (steps < 20 && p.answer(p.b)) {}      // else it is slow with its final numbers
+            p.move(p.a);
+            p.move(p.b);
+        }
+        p.connect();
+        p.run();
+        p.assert_same(p.a);
+        // Once for each decision: the standby may not have heard of the first.
+        assert_true(!p.a.merged.empty());
+        assert_int_equal(std::count(p.a.merged_apart.begin(), p.a.merged_apart.end(), false), 0);
+    }
 }
 
 // Both were acting apart from each other, and no record has changed: what B sent meanwhile
@@ -308,6 +367,8 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_only_the_old_master_knew_is_not_lost),
         cmocka_unit_test(where_nothing_was_merged_nobody_is_asked_for_life),
+        cmocka_unit_test(a_life_that_went_on_at_one_side_only),
+        cmocka_unit_test(two_lives_are_apart_over_another_loss),
         cmocka_unit_test(final_numbers_come_without_a_record),
         cmocka_unit_test(of_two_lives_the_one_with_the_traffic_wins),
         cmocka_unit_test(a_higher_generation_does_not_win_over_what_its_writer_never_heard),

@@ -67,6 +67,25 @@ void the_second_stage_of_a_release_is_tried_again(void **)
     assert_true(turn_until(*g.loop, [&] { return g.says("-150\n"); }));
 }
 
+// keepalived may go on with the file of an instance that is not configured any more.
+void what_is_not_configured_any_more_does_not_attract(void **)
+{
+    Gateway g;
+    g.vrrp.set_forwarding(1, true);
+    check(g.vrrp.configure(g.config));
+    assert_true(g.says("0\n"));
+    auto moved = g.config;
+    moved.instance["VRRP10"].track_file = g.folder / "other.track";
+    check(g.vrrp.configure(moved));
+    assert_true(g.says("-150\n"));
+    check(g.vrrp.configure(g.config));
+    assert_true(g.says("0\n"));
+    auto renamed = g.config;
+    renamed.instance.clear();
+    check(g.vrrp.configure(renamed));
+    assert_true(g.says("-150\n"));
+}
+
 // Which chassis has a group's packets, where no policy names the group: the one that
 // holds every instance without a policy.
 void an_instance_without_a_policy_tells_for_groups_that_no_policy_names(void **)
@@ -90,6 +109,34 @@ void an_instance_without_a_policy_tells_for_groups_that_no_policy_names(void **)
     ::close(fifo);
 }
 
+// Two keepalived that do not see each other for a moment are both master: that says nothing yet.
+void a_master_of_a_moment_does_not_count(void **)
+{
+    Gateway g;
+    check(g.vrrp.configure(g.config));
+    const int fifo = ::open(g.config.notify_fifo.c_str(), O_RDWR | O_NONBLOCK);
+    assert_true(fifo >= 0);
+    const std::string line = "INSTANCE \"VRRP10\" MASTER 200\n";
+    Time told = kNever;
+    std::size_t states = 0;
+    g.vrrp.on_state = [&] {
+        told = std::min(told, g.loop->now());
+        ++states;
+    };
+    assert_true(::write(fifo, line.data(), line.size()) == static_cast<ssize_t>(line.size()));
+    assert_true(turn_until(*g.loop, [&] { return g.vrrp.master_for(1) == true; }));
+    assert_true(g.loop->now() >= told + VrrpControl::kSteady - 1ms);
+    assert_true(turn_until(*g.loop, [&] { return states == 2; }));      // and is told that it counts
+    // Nobody writes any more: nothing is known.
+    bool gone = false;
+    g.vrrp.on_daemon = [&] { gone = g.vrrp.gone(); };
+    ::close(fifo);
+    assert_true(turn_until(*g.loop, [&] { return gone; }));
+    assert_true(!g.vrrp.master_for(1));
+    assert_string_equal(g.vrrp.views()[0].state.c_str(), "unknown");
+    assert_string_equal(g.vrrp.views()[0].opr.c_str(), "Down");
+}
+
 }  // namespace
 
 int main()
@@ -97,7 +144,9 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_file_that_could_not_be_written_is_tried_again),
         cmocka_unit_test(the_second_stage_of_a_release_is_tried_again),
+        cmocka_unit_test(what_is_not_configured_any_more_does_not_attract),
         cmocka_unit_test(an_instance_without_a_policy_tells_for_groups_that_no_policy_names),
+        cmocka_unit_test(a_master_of_a_moment_does_not_count),
     };
     return cmocka_run_group_tests_name("vrrp control", tests, nullptr, nullptr);
 }

@@ -2,13 +2,24 @@
 #include "core/group/vrrp_policy.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace mcipsec::group {
 
 VrrpPolicy::VrrpPolicy(std::vector<PriorityEvent> events)
 {
     for (auto &e : events)
-        tracks_.push_back({e, true, std::nullopt});
+        tracks_.push_back({e, true, false, std::nullopt});
+}
+
+void VrrpPolicy::take_over(const VrrpPolicy &before)
+{
+    for (auto &t : tracks_)
+        for (const auto &b : before.tracks_)
+            if (b.event.group == t.event.group) {
+                t.set = b.set;
+                t.known = b.known;
+            }
 }
 
 std::optional<int> VrrpPolicy::non_forwarding() const
@@ -24,6 +35,8 @@ void VrrpPolicy::set_forwarding(GroupId group, bool forwarding, Time now)
     for (auto &t : tracks_) {
         if (t.event.group != group)
             continue;
+        if (!std::exchange(t.known, true))
+            t.set = !forwarding;
         if (t.set == !forwarding) {
             t.change_due.reset();
             continue;

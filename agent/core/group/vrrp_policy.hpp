@@ -4,7 +4,8 @@
 // the explicit priority while a tunnel-group does not forward. Pure.
 //
 // An event is set hold-set after its tunnel-group stopped forwarding, and
-// cleared hold-clear after it forwards again. Of several set events the lowest
+// cleared hold-clear after it forwards again. What is said of a group first is no
+// change, so nothing is held: a restarted agent goes on where it was. Of several set events the lowest
 // explicit priority wins. How that becomes a number in a track file is the
 // adapter's (io/vrrp_file.hpp).
 #pragma once
@@ -26,6 +27,8 @@ struct PriorityEvent {
 class VrrpPolicy {
 public:
     explicit VrrpPolicy(std::vector<PriorityEvent> events);
+    // This policy replaces `before`: events of the same group stay set or clear.
+    void take_over(const VrrpPolicy &before);
 
     struct Output {
         std::optional<int> explicit_priority;   // none: no event is set, base priority
@@ -41,6 +44,7 @@ private:
     struct Track {
         PriorityEvent event;
         bool set = true;                       // not known to forward
+        bool known = false;                    // somebody said whether it forwards
         std::optional<Time> change_due;        // when `set` turns over
     };
     std::vector<Track> tracks_;

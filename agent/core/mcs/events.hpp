@@ -248,7 +248,7 @@ struct Import { std::string tag; Key key; bool replace = false; };
 struct Delete { std::string tag; Key key; };
 // Acting master: two lives of this IKE_SA met, and the one that goes on is in charon. Its
 // peer is to be asked for life.
-struct Merged { std::string tag; Key ike; };
+struct Merged { std::string tag; Key ike; bool apart = false; };
 // Standby that was acting itself: its records are about to be proposed. Answer with
 // ev::InboundSeen, then ev::FrozenSeq of every SA with hand-over 0.
 struct FinalSeqWanted { std::string tag; };

@@ -387,8 +387,10 @@ void Session::Impl::on(ev::GroupRole &e)
         fit(*g, {});
     }
     Role &role = *g;
-    if (e.role.generation != role.generation)
+    if (e.role.generation != role.generation) {
         stop_rx(*g);        // another master's word, or another term of this one
+        g->met = g->acked;
+    }
     role = e.role;
     g->rx_synced = g->rx_synced && listens(role);
     g->mastership = e.state;

@@ -51,6 +51,7 @@ struct Group : Role {
     enum class Samples : std::uint8_t { Partial, Asked, Complete } samples = Samples::Partial;
     BucketMask mask{};
     std::uint64_t from = 0, target = 0, pos = 0, cursor = 0, acked = 0;
+    std::uint64_t met = 0;      // acked when this term began: what of ours the peer went on from
     int pass = 0;
     std::set<std::uint64_t> open;  // plugin sequence numbers the peer has not acknowledged
     bool commit = false;
@@ -62,7 +63,11 @@ struct Group : Role {
     std::map<std::string, TunnelTraffic> traffic_out;
     std::unordered_set<Key, KeyHash> outvoted;     // IKE_SAs whose other life was proposed and refused
     std::unordered_set<Key, KeyHash> adopted;      // ... and taken
-    std::unordered_map<Key, bool, KeyHash> merged; // IKE_SAs decided; true: told, as charon has what goes on
+    struct Decision {
+        bool apart = false;         // both chassis have changed it
+        bool told = false;          // charon has the life that goes on
+    };
+    std::unordered_map<Key, Decision, KeyHash> merged;  // IKE_SAs
     std::deque<frame::Propose> proposals;          // until it is known who was heard here
     std::unordered_map<Key, Time, KeyHash> inbound;  // IKE_SA: last authenticated packet here
 

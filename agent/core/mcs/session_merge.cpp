@@ -73,11 +73,12 @@ void Session::Impl::propose(Group &g)
 // ---------------------------------------------------------------- master ---
 
 // Whether the proposed state was written without this one being known, and this one
-// without the proposed: no number says which is later. Generation 0: charon had it when
-// this agent began, nobody knows whose it was.
+// without the proposed: no number says which is later. What the peer had acknowledged when
+// this term began it went on from. Generation 0: charon had it when this agent began,
+// nobody knows whose it was.
 bool Session::Impl::apart(const Group &g, const Entry &held, const Entry &proposed) const
 {
-    return !held.tombstone && (held.own || held.version.generation == 0) &&
+    return !held.tombstone && held.change > g.met && (held.own || held.version.generation == 0) &&
            proposed.version.generation != held.version.generation && proposed.version.generation > g.inherits;
 }
 
@@ -105,10 +106,10 @@ void Session::Impl::outvote(Group &g, const Key &ike)
 void Session::Impl::tell_merged(Group &g, const Entry &e)
 {
     const auto it = g.merged.find(e.key);
-    if (it == g.merged.end() || it->second || e.status != LocalStatus::Installed)
+    if (it == g.merged.end() || it->second.told || e.status != LocalStatus::Installed)
         return;
-    it->second = true;
-    out.push_back(act::Merged{g.tag, e.key});
+    it->second.told = true;
+    out.push_back(act::Merged{g.tag, e.key, it->second.apart});
 }
 
 // Ours goes out again. Where the refused version counts as newer, the decision makes
@@ -166,19 +167,20 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
     auto *held = g.db.find(e.key);
     const bool live = held && !held->tombstone;
     const bool outvoted = e.parent && g.outvoted.contains(*e.parent);
+    const bool both = live && apart(g, *held, e);
     if (outvoted || (held && !takes(g, *held, e))) {
         const bool loses = ike && live && held->version != e.version;
         insist(g, held, e);
         if (loses) {
             outvote(g, e.key);
-            g.merged.try_emplace(e.key, false);
+            g.merged.try_emplace(e.key, Group::Decision{both});
             tell_merged(g, *held);
         }
         return;
     }
     std::vector<Key> ended;
     if (ike && live) {
-        if (apart(g, *held, e))
+        if (both)
             g.adopted.insert(e.key);
         for (const auto &key : g.db.children(e.key)) {
             if (std::find(f.children.begin(), f.children.end(), key) != f.children.end())
@@ -190,7 +192,7 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
         }
     }
     if (ike)
-        g.merged.try_emplace(e.key, false);
+        g.merged.try_emplace(e.key, Group::Decision{both});
     n.merged++;
     log(act::Severity::Info, g.tag, "merged", e.key.str() + " " + e.name + " taken over from the peer");
     e.version.generation = g.generation;
