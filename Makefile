@@ -110,11 +110,11 @@ stage-files:
 # ---- the two commands ---------------------------------------------------------------
 ## demo          two gateways and their peers in the lab: set-up, failures and hand-overs, explained
 demo: stage lab-tools
-	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 600 --results $(BUILD)/results/demo selftests/demo.sh
+	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 1200 --results $(BUILD)/results/demo selftests/demo.sh
 
 ## demo-more     two tunnel-groups with opposite masters, a dynamic tunnel, dual master: explained
 demo-more: stage lab-tools
-	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 600 --results $(BUILD)/results/demo-more selftests/demo-more.sh
+	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 1200 --results $(BUILD)/results/demo-more selftests/demo-more.sh
 
 ## check         every test; ends with "N passed, N failed, N skipped"
 check: stage unit-tests lab-tools check-tools

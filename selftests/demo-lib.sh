@@ -138,7 +138,7 @@ outage_bound()
 switchover_begin()
 {
 	switchover_name=$1
-	read -rt 0.5 <> <(:) || :	# an even stretch of flow before it
+	pause 500	# an even stretch of flow before it
 	switchover_t0=$EPOCHREALTIME
 	rekeys_before=$(ce_rekey_requests)
 }

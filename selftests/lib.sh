@@ -84,16 +84,29 @@ check_is()
 	fi
 }
 
+# pause MS: without a process of its own, which is dear in an emulated machine.
+exec {PAUSE_FD}<> <(:)
+pause()
+{
+	local seconds
+	printf -v seconds '%d.%03d' $(($1 / 1000)) $(($1 % 1000))
+	read -rt "$seconds" -u "$PAUSE_FD" || :
+}
+
 # poll TIMEOUT-S CMD...: repeat until CMD succeeds; 1 when time is over. CMD's
-# output is dropped.
+# output is dropped. Between two tries it leaves the machine to what it waits for, as
+# long as the try took.
 poll()
 {
-	local limit=$1 end
+	local end began took
+	began=$(now_ms)
+	end=$((began + ${1%.*} * 1000))
 	shift
-	end=$(($(now_ms) + ${limit%.*} * 1000))
 	while ! "$@" >/dev/null 2>&1; do
-		[ "$(now_ms)" -lt "$end" ] || return 1
-		read -rt 0.05 <> <(:) || :
+		took=$(($(now_ms) - began))
+		[ $((began + took)) -lt "$end" ] || return 1
+		pause $((took < 50 ? 50 : took > 500 ? 500 : took))
+		began=$(now_ms)
 	done
 }
 

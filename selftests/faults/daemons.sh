@@ -130,7 +130,9 @@ keepalived_killed_master()
 	point "keepalived is killed" daemon_kill "$M" keepalived
 	point_wait "the address moves to $S" 20 vrrp_is "$S" MASTER
 	point_wait "what arrives there is shunted" 20 flow_whole
+	point_wait "$M has an alarm" 20 alarm "$M" "keepalived is gone"
 	point "keepalived is started" keepalived_start "$M"
+	point_wait "the alarm goes" 20 eval '! alarm "$M" "keepalived is gone"'
 }
 keepalived_killed_standby()
 {

@@ -73,6 +73,10 @@ ask()
 # The first object that has a key, wherever the document keeps it.
 find_object() { printf '[.. | objects | select(has("%s"))] | first' "$1"; }
 
+# alarms NODE: one a line. alarm NODE PATTERN: it has one like that.
+alarms() { ask "$1" "$(find_object db_sync_state) | .alarms[]" show redundancy multi-chassis sync; }
+alarm() { alarms "$1" | grep -q "$2"; }
+
 # mc NODE FIELD: of tunnel-group 1 as NODE's agent sees it.
 mc()
 {

@@ -29,7 +29,7 @@ quiet()
 {
 	local first
 	first=$(counters SeGW-1)
-	[ -n "$first" ] && shows SeGW-2 "$first" && read -rt 2 <> <(:)
+	[ -n "$first" ] && shows SeGW-2 "$first" && pause 2000
 	[ "$(counters SeGW-1) $(counters SeGW-2)" = "$first $first" ]
 }
 many() { awk -v c="$(counters "$1")" 'BEGIN { n = split(c, x); exit !(n == 4 && x[1] > 20000 && x[2] > 200 && x[3] > 20000 && x[4] > 200) }'; }
@@ -46,7 +46,7 @@ watch()
 	while :; do
 		c=$(counters "$1")
 		[ -z "$c" ] || echo "$c"
-		read -rt 0.5 <> <(:)
+		pause 500
 	done >>"$OBS_DIR/$1.counters"
 }
 # steps_back NODE: how often one of the four fell.

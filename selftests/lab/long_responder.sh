@@ -39,7 +39,6 @@ one_new_child() { local now; now=$(ce_child_spis); [ "$(wc -w <<<"$now")" = 2 ] 
 ce_has_none() { ! lab CE-1 swanctl --list-sas --raw | grep -q initiator-spi; }
 ce_initiates() { lab CE-1 timeout 30 swanctl --initiate --child "$1"; }
 p1_pings() { lab P-1 ping -I vprn2 -I 192.168.2.1 -c "$1" -i 0.3 -W 1 192.168.1.1; }
-alarm() { ask "$1" "$(find_object db_sync_state) | .alarms[]" show redundancy multi-chassis sync | grep -q "$2"; }
 
 plan $((SCENE_POINTS + 34))
 scene_up
@@ -96,4 +95,4 @@ t=$EPOCHREALTIME
 check "the customer sets up the tunnel" ce_initiates tunnel-1
 check_wait "the capture has it" 90 eval '[ "$(begun SeGW-1 "$t" | jq ".INFORMATIONAL // 0")" -gt 0 ]'
 check_wait "and SeGW-1 an alarm" 60 alarm SeGW-1 "connection tunnel-1 has dpd_delay = 3 s"
-scene_end
+scene_end 200

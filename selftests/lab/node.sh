@@ -62,10 +62,6 @@ node_etc()
 	*) rm -f "$dir/etc/strongswan.d/charon/mcipsec.conf" ;;
 	esac
 	sed -i "s#@NODE@#$1#g" "$dir/etc/strongswan.conf"
-	case $1 in
-	SeGW-*) ;;
-	*) rm -f "$dir/etc/strongswan.d/charon/mcipsec.conf" ;;
-	esac
 	[ -e "$dir/etc/strongswan.d/charon/mcipsec.conf" ] ||
 		sed -i '/mcipsec\.conf/d' "$dir/etc/strongswan.conf"
 	chmod -R go-w "$dir/etc"

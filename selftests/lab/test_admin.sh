@@ -27,7 +27,13 @@ its_ike_sa() { lab SeGW-1 swanctl --list-sas --raw | grep -o 'uniqueid=[0-9]*'; 
 anew() { local now; now=$(its_ike_sa); [ -n "$now" ] && [ "$now" != "$ike_sa_before" ]; }
 sent_since() { capture from 10.10.20.1 "$OBS_DIR/public.pcap" --from "$1" --mac "$(gateway_mac SeGW-1)" | jq '.esp + .ike'; }
 
-plan $((SCENE_POINTS + 34))
+# discovered SINCE: SeGW-1's log has that it was in discovery
+discovered()
+{
+	[ "$(ask SeGW-1 "[.entries[] | select(.time >= $1 and .event == \"tMcPeerIPsecTnlGrpMasterStateChg\" and .fields.new_state == \"discovery\")] | length" show log)" = 1 ]
+}
+
+plan $((SCENE_POINTS + 36))
 scene_up
 
 check "sync shutdown on SeGW-2" admin SeGW-2 redundancy peer 192.0.2.1 sync shutdown
@@ -54,6 +60,7 @@ check_wait "CE-1's ping goes on" 20 ping_ce
 t=$EPOCHREALTIME ike_sa_before=$(its_ike_sa)
 check "mc-ipsec no-shutdown" admin SeGW-1 redundancy peer 192.0.2.2 mc-ipsec tunnel-group 1 no-shutdown
 check_wait "SeGW-1 stands by" 60 roles SeGW-1 standby SeGW-2 master
+check "by way of discovery" discovered "$t"
 check_wait "it drops its IKE states" 30 emptied
 check_wait "nominal again on both" 60 nominal
 check "it holds the tunnel anew" anew
@@ -62,8 +69,10 @@ check_is "and has sent nothing for it" 0 sent_since "$t"
 check "peer shutdown on SeGW-1" admin SeGW-1 redundancy peer 192.0.2.2 shutdown
 check_wait "SeGW-2 goes on serving" 20 gate_is SeGW-2 forward
 check_wait "CE-1's ping goes on" 20 ping_ce
+t=$EPOCHREALTIME
 check "peer no-shutdown" admin SeGW-1 redundancy peer 192.0.2.2 no-shutdown
 check_wait "SeGW-1 stands by, SeGW-2 is master" 60 roles SeGW-1 standby SeGW-2 master
+check "by way of discovery" discovered "$t"
 check_wait "nominal again on both" 60 nominal
 
 check "shutdown of the tunnel-group on SeGW-2, the master" admin SeGW-2 isa tunnel-group 1 shutdown

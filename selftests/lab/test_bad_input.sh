@@ -31,7 +31,7 @@ exits()
 	return 1
 }
 
-plan 103
+plan 108
 check "topology is up" topo_up
 check "keys" gateway_keys
 
@@ -218,5 +218,17 @@ check "and named" said SeGW-2/log/mcipsecd.out 'garbled frame: .*checksum'
 check_wait "inSync on both" 40 eval 'sync_is SeGW-1 db_sync_state inSync && sync_is SeGW-2 db_sync_state inSync'
 check_wait "protection status nominal on both" 40 nominal
 check_calm "a garbled MCS frame"
+
+# ---- another key -------------------------------------------------------------------------
+stop SeGW-1 mcipsecd
+lab SeGW-1 cp /etc/mcipsec/peer.key /tmp/right.key
+lab SeGW-1 sh -c 'mcipsec genkey >/etc/mcipsec/peer.key'
+check "SeGW-1's agent starts with another key" agent_start SeGW-1
+check_wait "SeGW-2 has an alarm" 30 alarm SeGW-2 "192.0.2.1 fail authentication: the keys differ"
+stop SeGW-1 mcipsecd
+lab SeGW-1 cp /tmp/right.key /etc/mcipsec/peer.key
+check "and with the right one" agent_start SeGW-1
+check_wait "the alarm goes" 60 eval '! alarm SeGW-2 "keys differ"'
+check_wait "protection status nominal on both" 60 nominal
 check_sequence_numbers 1000
 tap_end

@@ -5,21 +5,24 @@
 # synchronised: SeGW-2's charon has loaded the connection with another
 # esp_proposals; both chassis say so and name item, group and connection. With
 # the right one loaded the alarm goes. Then a connection that breaks the rules
-# (dpd) and one that is not loaded at all. Control: at the end there is no alarm.
+# (dpd) and one that is not loaded at all. A file like that is refused when SeGW-2's
+# configuration is checked, and lifetimes below the guidelines are warned of.
+# Control: at the end there is no alarm.
 
 . "$(dirname "$0")/lab.sh"
 
 CONF=$LAB_DIR/SeGW-2/etc/swanctl/conf.d/tunnel-1.conf
 
-# alarms NODE: one a line
-alarms() { ask "$1" "$(find_object db_sync_state) | .alarms[]" show redundancy multi-chassis sync; }
-alarm() { alarms "$1" | grep -q "$2"; }
 no_alarm() { [ "$(sync_field "$1" '.alarms | length')" = 0 ]; }
 sync_field() { ask "$1" "$(find_object db_sync_state) | $2" show redundancy multi-chassis sync; }
 logged() { lab "$1" timeout 10 mcipsec show log 2>/dev/null | grep -q "$2"; }
 load() { sed "$1" "$CONF.right" >"$CONF" && lab SeGW-2 swanctl --load-conns >/dev/null; }
+# file SED: the file alone, which charon does not load; refused, warned PATTERN: by its check
+file() { sed "$1" "$CONF.right" >"$CONF"; }
+refused() { local out; ! out=$(lab SeGW-2 mcipsecd -t 2>&1) && grep -qE "tunnel-1\.conf:[0-9]+: connection tunnel-1 $1" <<<"$out"; }
+warned() { local out; out=$(lab SeGW-2 mcipsecd -t 2>&1) && grep -qE "connection tunnel-1 $1" <<<"$out"; }
 
-plan 21
+plan 29
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -44,6 +47,19 @@ check_wait "SeGW-2 says that it breaks the rules" 60 alarm SeGW-2 "tunnel-group 
 check_wait "SeGW-1 says that they differ" 60 alarm SeGW-1 "connection tunnel-1: dpd$"
 check "SeGW-2 loads one that starts by itself" load 's/start_action = .*/start_action = trap/'
 check_wait "SeGW-2 says that it breaks the rules" 60 alarm SeGW-2 "connection tunnel-1 child tunnel-1 has start_action = trap"
+
+file 's/start_action = .*/start_action = start/'
+check "such a file is refused" refused 'child tunnel-1 has start_action = start, allowed is none'
+file 's/dpd_delay = .*/dpd_delay = 30s/'
+check "and one with dpd" refused 'has dpd_delay = 30 s, allowed is 0'
+file ''
+check_not "control: the right one has no lifetime to warn of" warned '.*lifetime'
+file 's/rekey_time = 172800s/rekey_time = 14000s/; s/rekey_time = 7200s/rekey_time = 5000s/'
+check "an IKE_SA that lives too short is warned of" warned 'has an IKE_SA lifetime of 14000 s, recommended is 172800 s or more'
+check "a CHILD_SA" warned 'child tunnel-1 has a CHILD_SA lifetime of 5000 s, recommended is 7200 s or more'
+check "an IKE_SA with less than three times the CHILD_SA's" warned "child tunnel-1: IKE_SA lifetime 14000 s is less than three times the CHILD_SA's 5000 s"
+check "a reload says so, too" eval 'lab SeGW-2 mcipsec reload 2>&1 | grep -q "lifetime of 5000 s.*(warning)"'
+check "and the log" logged SeGW-2 "lifetime of 5000 s"
 
 check "SeGW-2 unloads it" load '/^connections/,/^}/d'
 check_wait "SeGW-2 says that it is missing" 60 alarm SeGW-2 "connection tunnel-1 is not loaded in charon"

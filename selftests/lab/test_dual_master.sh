@@ -12,6 +12,8 @@
 #   2. SeGW-1 is cut off alive: the traffic moves to SeGW-2, which rekeys; SeGW-1
 #      wins the election all the same (priority) and takes over what SeGW-2 knows.
 #      Then, and only then, the master asks the customer for life, once.
+#   3. As 1, and both have begun an exchange with the same message id: to a request with
+#      that id the customer repeats what it answered to the other. SeGW-1 asks for the ids.
 
 . "$(dirname "$0")/scene.sh"
 . "$(dirname "$0")/dual-master.sh"
@@ -25,7 +27,10 @@ asked_for_life()
 	jq -e '(.INFORMATIONAL // 0) == (.CREATE_CHILD_SA // 0) + 1' <<<"$got" >/dev/null || { diag "SeGW-1 began $got"; return 1; }
 }
 
-plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 37))
+# asked_ids: how often SeGW-1's charon was told message ids
+asked_ids() { grep -c "peer says message IDs" "$LAB_DIR/SeGW-1/log/charon.log" || :; }
+
+plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 52))
 scene_up
 
 t=$EPOCHREALTIME
@@ -79,5 +84,25 @@ check_wait "protection status nominal on both" 60 nominal
 check "force-switchover to SeGW-2" \
 	hand_over SeGW-1
 check_wait "CE-1's ping goes on over SeGW-2" 20 ping_ce
+check "force-switchover back" \
+	hand_over SeGW-2
+check_wait "protection status nominal on both" 60 nominal
+check_wait "(CE-1 has one CHILD_SA)" 30 eval 'ce_child_spis | wc -w | grep -qx 2'
+
+synced=$(asked_ids) spis=$(ce_child_spis)
+check "3: the filter again" filter_on
+check_wait "both are eligible" 20 roles SeGW-1 eligible SeGW-2 eligible
+check "the CE rekeys at SeGW-1" ce_rekeys_child
+check_wait "SeGW-1 answers" 20 children_differ "$spis"
+spis=$(ce_child_spis)
+lab SeGW-2 timeout 20 swanctl --rekey --child tunnel-1 >/dev/null
+check_wait "SeGW-2 rekeys, too: the CE answers, and SeGW-1 gets that" 20 children_differ "$spis"
+check_is "SeGW-1 has not asked for message ids so far" "$synced" asked_ids
+check "the filter goes" filter_off
+check_wait "SeGW-1 is master, SeGW-2 standby" 30 roles SeGW-1 master SeGW-2 standby
+check_wait "SeGW-1 asks the CE for the message ids, and is told" 60 eval '[ "$(asked_ids)" = $((synced + 1)) ]'
+check "SeGW-1 rekeys" lab SeGW-1 timeout 20 swanctl --rekey --child tunnel-1
+check_wait "CE-1's ping goes on" 30 ping_ce
+check_wait "protection status nominal on both" 60 nominal
 check "the CE's IKE_SA is the same all the time" scene_same_ike
 scene_end

@@ -23,7 +23,6 @@ unmoved() { [ "$(generations)" = "$generation" ] && roles SeGW-1 master SeGW-2 s
 bfd_is() { mc_is SeGW-1 bfd_state "$1" && mc_is SeGW-2 bfd_state "$1"; }
 route_is() { lab SeGW-1 ip route show table 2 192.168.3.0/24 | grep -q "proto $1"; }
 no_route() { [ -z "$(lab SeGW-1 ip route show table 2 192.168.3.0/24)" ]; }
-alarm() { ask "$1" "$(find_object db_sync_state) | .alarms[]" show redundancy multi-chassis sync | grep -q "$2"; }
 
 plan 26
 check "topology is up" topo_up

@@ -3,7 +3,7 @@
 #
 # test_session_log.sh - what `show log`, `show log -f` and `monitor` say: a
 # tunnel's set-up with peer, service and algorithms, its end by `clear`, a peer
-# that cannot be authenticated, a switchover with states and reason.
+# that cannot be authenticated, ESP that cannot, a switchover with states and reason.
 # Control: before each, the log does not have it.
 
 . "$(dirname "$0")/lab.sh"
@@ -21,7 +21,17 @@ ike='.fields.reason == "ike-up" and .fields.remote_id == "10.10.10.1" and (.fiel
 failed='.fields.reason == "auth-failed" and .fields.level == "warning" and .fields.remote_id == "10.10.10.1"'
 CE=$LAB_DIR/CE-1/etc/swanctl/conf.d/tunnel-1.conf
 
-plan 26
+# garbled: what CE-1 sends as ESP is not what it encrypted
+garbled()
+{
+	lab CE-1 nft -f - <<-EOT
+	table ip garble {
+		chain out { type filter hook postrouting priority 0; ip protocol esp @th,192,32 set 0xdeadbeef; }
+	}
+	EOT
+}
+
+plan 30
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -51,6 +61,12 @@ lab CE-1 swanctl --load-creds --clear >/dev/null
 # The kernel asks for the trap once in 165 s: not by ping.
 check "with the right one the tunnel is set up" lab CE-1 timeout 30 swanctl --initiate --child tunnel-1
 check_wait "and carries pings" 30 ping_ce
+
+check "control: no error of decryption in the log" not_logged SeGW-1 '.fields.reason == "crypto-error"'
+check "CE-1's ESP is garbled on its way" garbled
+check_not "its ping is not answered" ping_ce
+check_wait "the log has the error of decryption" 120 logged SeGW-1 '.fields.reason == "crypto-error" and .fields.level == "warning" and (.fields.xfrminstateprotoerror | tonumber) >= 1'
+lab CE-1 nft delete table ip garble
 
 check_wait "protection status nominal on both" 60 nominal
 check "switchover" lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now

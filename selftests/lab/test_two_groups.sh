@@ -19,7 +19,7 @@ nominal() { all_nominal; }
 # lost SINCE: packets that the flow, which is tunnel-group 1's, lost since then.
 lost() { poll 20 flow_recovered && scene_lost "$1" "$(awk -v t="$EPOCHREALTIME" 'BEGIN { printf "%.6f", t - 0.3 }')"; }
 gate_of() { ask "$1" "[.. | objects | select(has(\"gate\") and .id == $2)] | first | .gate" show isa tunnel-group "$2"; }
-vip_253() { lab "$1" ip -4 -o addr show | grep -q ' 172\.16\.1\.253/'; }
+vip_250() { lab "$1" ip -4 -o addr show | grep -q ' 172\.16\.1\.250/'; }
 ce_ike_1() { lab CE-1 swanctl --list-sas --ike tunnel-1 --raw | grep -oE "(initiator|responder)-spi=[0-9a-f]+" | sort -u | tr "\n" " "; }
 ce_ike_2() { lab CE-1 swanctl --list-sas --ike tunnel-2 --raw | grep -oE '(initiator|responder)-spi=[0-9a-f]+' | sort -u | tr '\n' ' '; }
 shunted() { ask "$1" "[.. | objects | select(has(\"gate\") and .id == 2)] | first | .gate_counters | with_entries(select(.key | test(\"shunt\"))) | add" show isa tunnel-group 2; }
@@ -30,7 +30,7 @@ check_wait "SeGW-1 is master of 1, SeGW-2 of 2" 30 masters SeGW-1 SeGW-2
 check_is "gate of 1 on SeGW-1" forward gate_of SeGW-1 1
 check_is "gate of 2 on SeGW-1" shunt gate_of SeGW-1 2
 check_is "gate of 2 on SeGW-2" forward gate_of SeGW-2 2
-check_wait "VRRP 20 is SeGW-2's" 20 vip_253 SeGW-2
+check_wait "VRRP 20 is SeGW-2's" 20 vip_250 SeGW-2
 check_wait "VRRP 10 is SeGW-1's" 20 vrrp_is SeGW-1 MASTER
 check_wait "CE-1's second tunnel comes up through SeGW-2" 40 ping_ce_2
 ike1=$(ce_ike_1) ike2=$(ce_ike_2)
@@ -42,7 +42,7 @@ before=$(shunted SeGW-1)
 lab CE-1 ip route replace 10.10.20.2/32 via 172.16.1.254
 check_wait "ESP for group 2 that enters at SeGW-1 is shunted to SeGW-2" 20 ping_ce_2
 check "SeGW-1 counts it" test "$(shunted SeGW-1)" -gt "$before"
-lab CE-1 ip route replace 10.10.20.2/32 via 172.16.1.253
+lab CE-1 ip route replace 10.10.20.2/32 via 172.16.1.250
 
 t0=$EPOCHREALTIME
 check "force-switchover of group 2 alone" \

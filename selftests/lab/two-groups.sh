@@ -2,7 +2,7 @@
 #
 # two-groups.sh - a second tunnel-group beside the seed's first, with the opposite
 # master (the seed's table 12): tunnel-group 2, gateway address 10.10.20.2, SeGW-2
-# has priority 200. CE-1 reaches it by VRRP 20 (172.16.1.253); tunnel-2 carries
+# has priority 200. CE-1 reaches it by VRRP 20 (172.16.1.250); tunnel-2 carries
 # 192.168.1.2 to 192.168.2.2.
 #
 # Sourced after scene.sh.
@@ -60,7 +60,7 @@ two_groups_files()	# NODE: before its daemons start
 		use_vmac vrrp.20
 		vmac_xmit_base
 		virtual_ipaddress {
-			172.16.1.253/24
+			172.16.1.250/24
 		}
 		$([ "$n" = 1 ] || echo 'track_file { mcipsec_VRRP20 }')
 	}
@@ -87,7 +87,7 @@ two_groups_net()	# after topo_up
 	done
 	net_batch CE-1 <<-EOT || return 1
 	addr add 10.10.10.2/32 dev int-IPsec-Pub-1
-	route add 10.10.20.2/32 via 172.16.1.253
+	route add 10.10.20.2/32 via 172.16.1.250
 	link add int-loopback-2 master vprn2 type dummy
 	addr add 192.168.1.2/32 dev int-loopback-2
 	link set int-loopback-2 up
