@@ -14,6 +14,11 @@
 /** Events of packets that left without acknowledgement, one a group and ms */
 #define EXPIRED_EVENT_INTERVAL	100
 
+/** Where an IKE header (RFC 7296, 3.1) has exchange type and flags */
+#define IKE_EXCHANGE_AT	18
+#define IKE_FLAGS_AT	19
+#define IKE_FLAG_RESPONSE	0x20
+
 typedef struct private_mcipsec_gate_t private_mcipsec_gate_t;
 
 /**
@@ -63,6 +68,18 @@ typedef enum {
 } verdict_t;
 
 /**
+ * Is this the first request of a new IKE_SA of ours?
+ */
+static bool begins_ike_sa(packet_t *packet)
+{
+	chunk_t data = packet->get_data(packet);
+
+	return data.len > IKE_FLAGS_AT &&
+		   data.ptr[IKE_EXCHANGE_AT] == IKE_SA_INIT &&
+		   !(data.ptr[IKE_FLAGS_AT] & IKE_FLAG_RESPONSE);
+}
+
+/**
  * Judge a packet by its source address; group is set if one owns it.
  */
 static verdict_t judge(private_mcipsec_gate_t *this, packet_t *packet,
@@ -88,6 +105,11 @@ static verdict_t judge(private_mcipsec_gate_t *this, packet_t *packet,
 	}
 	if (table->stopping || (*group)->state != MCIPSEC_ACTIVE)
 	{
+		return VERDICT_BLOCK;
+	}
+	if ((*group)->responder_only && begins_ike_sa(packet))
+	{
+		(*group)->n.not_begun++;
 		return VERDICT_BLOCK;
 	}
 	return VERDICT_PASS;
@@ -162,6 +184,7 @@ static void release_entry(private_mcipsec_gate_t *this,
 		{
 			group->held--;
 			group->n.sent++;
+			mcipsec_times_add(&group->held_times, &held->since, &now);
 			this->send(this->sender, held->packet);
 			held->packet = NULL;
 		}
@@ -216,7 +239,8 @@ static void hold(private_mcipsec_gate_t *this, mcipsec_group_entry_t *group,
 		.need = entry->seq,
 		.unfit = entry->unfit,
 	);
-	time_monotonic(&held->deadline);
+	time_monotonic(&held->since);
+	held->deadline = held->since;
 	timeval_add_ms(&held->deadline, group->commit_limit);
 
 	if (!entry->held->get_count(entry->held))

@@ -22,6 +22,8 @@
 #include <collections/linked_list.h>
 #include <threading/mutex.h>
 
+#include "mcipsec_times.h"
+
 #define MCIPSEC_KEY_IKE		16
 #define MCIPSEC_KEY_CHILD	5
 #define MCIPSEC_LINEAGE		8
@@ -98,6 +100,9 @@ struct mcipsec_group_entry_t {
 	/** limit of output commit, ms */
 	u_int commit_limit;
 
+	/** no IKE_SA is begun from here */
+	bool responder_only;
+
 	/** when to synchronise message ids */
 	mcipsec_sync_t sync;
 
@@ -113,8 +118,9 @@ struct mcipsec_group_entry_t {
 	/** number of the last delete record of an entry that left the table */
 	uint64_t gone;
 
-	/** packets held now */
+	/** packets held now; how long those were that left */
 	u_int held;
+	mcipsec_times_t held_times;
 
 	/** last time mcipsec-held-expired was raised, and expired ones since */
 	timeval_t expired_raised;
@@ -122,7 +128,7 @@ struct mcipsec_group_entry_t {
 
 	/** counters, see mcipsec-status */
 	struct {
-		uint64_t sent, blocked, held_total, held_expired, records;
+		uint64_t sent, blocked, not_begun, held_total, held_expired, records;
 		uint64_t imported, updated, stale, failed, deleted, purged, resent;
 		uint64_t synced, sync_failed, followed;
 	} n;
@@ -144,8 +150,8 @@ struct mcipsec_held_t {
 	uint64_t need;
 	bool unfit;
 
-	/** when it leaves anyway */
-	timeval_t deadline;
+	/** since when; when it leaves anyway */
+	timeval_t since, deadline;
 };
 
 /**

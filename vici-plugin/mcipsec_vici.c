@@ -137,8 +137,8 @@ CALLBACK(version, vici_message_t*,
  * Apply a group command whose values were checked
  */
 static vici_message_t *apply_group(private_mcipsec_vici_t *this, uint32_t id,
-			int state, int commit, u_int limit, int sync, int share, bool more,
-			linked_list_t *addresses, linked_list_t *connections)
+			int state, int commit, u_int limit, int sync, int share, int responder,
+			bool more, linked_list_t *addresses, linked_list_t *connections)
 {
 	mcipsec_group_entry_t *group;
 	vici_builder_t *b;
@@ -170,6 +170,10 @@ static vici_message_t *apply_group(private_mcipsec_vici_t *this, uint32_t id,
 	if (share >= 0)
 	{
 		group->share = share;
+	}
+	if (responder >= 0)
+	{
+		group->responder_only = responder;
 	}
 	release = commit == 0 && group->commit;
 	if (commit >= 0)
@@ -208,8 +212,7 @@ CALLBACK(group, vici_message_t*,
 	linked_list_t *strings, *addresses = NULL, *connections = NULL;
 	vici_message_t *reply = NULL;
 	uint64_t number, limit = 0;
-	bool more = FALSE, yes;
-	int state = -1, commit = -1, sync = -1, share = -1;
+	int state = -1, commit = -1, sync = -1, share = -1, responder = -1, more = FALSE;
 	char *str, *bad;
 	host_t *other;
 
@@ -223,14 +226,9 @@ CALLBACK(group, vici_message_t*,
 	{
 		return mcipsec_refuse("state: closed, passive or active is required");
 	}
-	str = request->get_str(request, NULL, "commit");
-	if (str)
+	if (!mcipsec_get_bool(request, "commit", &commit))
 	{
-		if (!mcipsec_parse_bool(str, &yes))
-		{
-			return mcipsec_refuse("commit: yes or no is required");
-		}
-		commit = yes;
+		return mcipsec_refuse("commit: yes or no is required");
 	}
 	str = request->get_str(request, NULL, "message-id-sync");
 	if (str && !enum_from_name(mcipsec_sync_names, str, &sync))
@@ -243,8 +241,11 @@ CALLBACK(group, vici_message_t*,
 	{
 		return mcipsec_refuse("pool-share: all, even or odd is required");
 	}
-	str = request->get_str(request, NULL, "more");
-	if (str && !mcipsec_parse_bool(str, &more))
+	if (!mcipsec_get_bool(request, "responder-only", &responder))
+	{
+		return mcipsec_refuse("responder-only: yes or no is required");
+	}
+	if (!mcipsec_get_bool(request, "more", &more))
 	{
 		return mcipsec_refuse("more: yes or no is required");
 	}
@@ -293,7 +294,7 @@ CALLBACK(group, vici_message_t*,
 			connections = NULL;
 		}
 		reply = apply_group(this, number, state, commit, limit, sync, share,
-							more, addresses, connections);
+							responder, more, addresses, connections);
 	}
 	this->serial->unlock(this->serial);
 	return reply;
@@ -657,6 +658,7 @@ CALLBACK(status, vici_message_t*,
 	mcipsec_group_entry_t *group;
 	enumerator_t *enumerator;
 	vici_builder_t *b;
+	uint32_t median, p99;
 	u_int ike, child;
 	char section[32];
 
@@ -684,6 +686,7 @@ CALLBACK(status, vici_message_t*,
 		b->add_kv(b, "commit", group->commit ? "yes" : "no");
 		b->add_kv(b, "commit-limit-ms", "%u", group->commit_limit);
 		b->add_kv(b, "pool-share", "%N", mcipsec_share_names, group->share);
+		b->add_kv(b, "responder-only", group->responder_only ? "yes" : "no");
 		b->add_kv(b, "ike", "%u", ike);
 		b->add_kv(b, "child", "%u", child);
 		b->add_kv(b, "held", "%u", group->held);
@@ -691,7 +694,11 @@ CALLBACK(status, vici_message_t*,
 				  group->await->get_count(group->await));
 		add_u64(b, "sent", group->n.sent);
 		add_u64(b, "blocked", group->n.blocked);
+		add_u64(b, "not-begun", group->n.not_begun);
 		add_u64(b, "held-total", group->n.held_total);
+		mcipsec_times_get(&group->held_times, &median, &p99);
+		b->add_kv(b, "held-median-us", "%u", median);
+		b->add_kv(b, "held-p99-us", "%u", p99);
 		add_u64(b, "held-expired", group->n.held_expired);
 		add_u64(b, "records", group->n.records);
 		add_u64(b, "imported", group->n.imported);

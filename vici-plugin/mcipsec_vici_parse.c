@@ -62,14 +62,19 @@ bool mcipsec_parse_hex(char *str, uint8_t *out, size_t len)
 	return TRUE;
 }
 
-bool mcipsec_parse_bool(char *str, bool *out)
+bool mcipsec_get_bool(vici_message_t *request, char *name, int *value)
 {
-	if (streq(str, "yes") || streq(str, "no"))
+	char *str = request->get_str(request, NULL, name);
+
+	if (str && !streq(str, "yes") && !streq(str, "no"))
 	{
-		*out = streq(str, "yes");
-		return TRUE;
+		return FALSE;
 	}
-	return FALSE;
+	if (str)
+	{
+		*value = streq(str, "yes");
+	}
+	return TRUE;
 }
 
 bool mcipsec_get_list(vici_message_t *request, char *name, linked_list_t *out)

@@ -38,9 +38,11 @@ bool mcipsec_parse_number(char *str, uint64_t max, uint64_t *out);
 bool mcipsec_parse_hex(char *str, uint8_t *out, size_t len);
 
 /**
- * Parse yes or no.
+ * Read yes or no as TRUE or FALSE; what is left out keeps its value.
+ *
+ * @return		FALSE if it is there and neither
  */
-bool mcipsec_parse_bool(char *str, bool *out);
+bool mcipsec_get_bool(vici_message_t *request, char *name, int *value);
 
 /**
  * Read a list of the top level as char*.

@@ -33,6 +33,8 @@ io::PluginGroup plugin_group(const Config &config, GroupId group)
     out.group = group;
     if (const auto *peer = config.peer_of(group))
         out.commit_limit_ms = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(peer->sync.output_commit_limit).count());
+    if (const auto tg = config.tunnel_group.find(group); tg != config.tunnel_group.end())
+        out.responder_only = tg->second.ipsec_responder_only;
     out.addresses = config.gateway_addresses(group);
     out.connections = connections_of(config, group);
     return out;

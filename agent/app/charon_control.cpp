@@ -72,7 +72,7 @@ void CharonControl::down(const std::string &why)
         return;
     const bool was_up = std::exchange(up_, false);
     why_ = why;
-    held_.clear();
+    status_.clear();
     if (was_up || told_ != why) {
         told_ = why;
         log_.write({.level = io::Level::Warning, .event = std::string(io::event::kCharon), .text = "charon does not answer: " + why});
@@ -173,24 +173,25 @@ io::CharonState CharonControl::state(GroupId group) const
     return it == groups_.end() ? io::CharonState::Closed : it->second.state;
 }
 
-CharonControl::Held CharonControl::held(GroupId group) const
+CharonControl::Status CharonControl::status(GroupId group) const
 {
-    const auto it = held_.find(group);
-    return it == held_.end() ? Held{} : it->second;
+    const auto it = status_.find(group);
+    return it == status_.end() ? Status{} : it->second;
 }
 
-void CharonControl::ask_held()
+void CharonControl::ask_status()
 {
-    if (!up_ || std::exchange(asking_held_, true))
+    if (!up_ || std::exchange(asking_, true))
         return;
     plugin_.status([this](Expected<io::vici::Message> answer) {
-        asking_held_ = false;
+        asking_ = false;
         if (!answer)
             return;
-        held_.clear();
+        status_.clear();
         for (const auto &[id, g] : groups_)
             if (const auto *s = answer->section(fmt::format("group-{}", id)))
-                held_[id] = {s->u64("held").value_or(0), s->u64("held-total").value_or(0)};
+                status_[id] = {s->u64("held").value_or(0), s->u64("held-total").value_or(0), s->u64("held-median-us").value_or(0),
+                               s->u64("held-p99-us").value_or(0), s->u64("not-begun").value_or(0)};
     });
 }
 

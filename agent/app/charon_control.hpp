@@ -44,13 +44,14 @@ public:
     void set_share(GroupId group, io::PoolShare share);
     io::CharonState state(GroupId group) const;
 
-    // Output commit: packets that wait for an acknowledgement, and how many have since
-    // charon began; as charon said when it was asked last.
-    struct Held {
-        std::uint64_t now = 0, total = 0;
+    // What charon counts of a group, as it said when it was asked last.
+    struct Status {
+        std::uint64_t held = 0, held_total = 0;             // output commit: packets that wait, that have waited since charon began
+        std::uint64_t held_median_us = 0, held_p99_us = 0;  // ... for so long, of the last 1024
+        std::uint64_t not_begun = 0;                        // responder only: requests of new IKE_SAs that stayed here
     };
-    Held held(GroupId group) const;
-    void ask_held();
+    Status status(GroupId group) const;
+    void ask_status();
 
 private:
     void attempt();
@@ -65,8 +66,8 @@ private:
     io::PluginClient plugin_;
     std::map<GroupId, io::PluginGroup> groups_;
     io::PluginVersion version_;
-    std::map<GroupId, Held> held_;
-    bool asking_held_ = false;
+    std::map<GroupId, Status> status_;
+    bool asking_ = false;
     bool up_ = false;
     bool attempted_ = false;            // a connection is being tried or there: its end has one reason
     std::string why_ = "not connected yet";

@@ -279,6 +279,7 @@ Duration effective_guard(const McIpsecConfig &mc, Duration detection);
 enum class Apply : std::uint8_t {
     AtOnce,
     GroupShutdown,      // isa tunnel-group (or its mc-ipsec tunnel-group) must be shut down
+    PlannedRestart,     // mcipsecd restarts by itself, as planned: nothing moves
     Restart,            // mcipsecd must be restarted
 };
 

@@ -119,6 +119,8 @@ Findings check_connection(const Config &config, const ConnectionInfo &c)
         f.warnings.push_back(fmt::format("{}{} has mobike, recommended is mobike = no", at(c.where_mobike, c.where), name));
     if (c.rekey_time && c.rekey_time->count() && *c.rekey_time < kIkeFloor)
         f.warnings.push_back(fmt::format("{}{} has an IKE_SA lifetime of {}, recommended is {} or more (two to three times the peer's)", at({}, c.where), name, seconds(*c.rekey_time), seconds(kIkeFloor)));
+    if (c.reauth_time && c.reauth_time->count() > 0)
+        f.warnings.push_back(fmt::format("{}{} has reauth_time = {}, recommended is 0 with rekey_time: the gateway would end a tunnel to set it up anew", at({}, c.where), name, seconds(*c.reauth_time)));
     for (const auto &child : c.children)
         check_child(c, child, f);
     return f;
@@ -155,10 +157,10 @@ Findings check_keepalived(const Config &config, const ConfigText &conf)
         }
         const auto &k = it->second;
         const auto where = [&, &name = name](std::string_view word) { return Where{conf.file, keepalived_line(conf.text, name, word)}.str(); };
-        if (!v.policy)
-            continue;
         if (k.nopreempt)
             f.errors.push_back(fmt::format("{}: vrrp_instance {} has nopreempt, allowed is preemption: VRRP must follow mc-ipsec", where("nopreempt"), name));
+        if (!v.policy)
+            continue;
         if (k.priority != static_cast<int>(v.base_priority))
             f.warnings.push_back(fmt::format("{}: vrrp_instance {} has priority {}, expected is {}, the base-priority of [vrrp.instance.{}]", where(""), name, k.priority, v.base_priority, path_element(name)));
         if (conf.text.find(v.track_file) == std::string::npos)

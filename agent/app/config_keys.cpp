@@ -30,7 +30,7 @@ constexpr double kGroups = 1024;        // MCIPSEC_GROUP_MAX
 constexpr double kAddresses = 256;      // MCIPSEC_ADDR_MAX
 
 const Key<SystemConfig> kSystem[] = {
-    {"address", &SystemConfig::address, 0, 0, kNone, kAny, kNow, "none", "System address of this chassis: source of MIMP, MCS and BFD toward every peer that has no source-address."},
+    {"address", &SystemConfig::address, 0, 0, kNone, kAny, kRestart, "none", "System address of this chassis: source of MIMP, MCS and BFD toward every peer that has no source-address."},
     {"run-dir", &SystemConfig::run_dir, 1, 80, kNone, kPath, kRestart, nullptr, "Directory of the control socket and of the run-time state. The option --run-dir wins."},
     {"charon-socket", &SystemConfig::charon_socket, 1, 100, kNone, kPath, kRestart, nullptr, "VICI socket of charon."},
     {"swanctl-conf", &SystemConfig::swanctl_conf, 0, 200, kNone, kPath, kNow, nullptr, "Read to check the connections of the tunnel-groups (IKE version, dpd_delay, start_action, lifetimes). Need not exist; an empty string turns the check off."},
@@ -60,7 +60,7 @@ const Key<RekeyConfig> kRekey[] = {
     {"rate", &RekeyConfig::rate, 1, 10000, kNone, kAny, kNow, nullptr, "CHILD_SA rekeys started per second after a takeover."},
     {"jitter", &RekeyConfig::jitter, 0, 300, kSec, kAny, kNow, nullptr, "Longest random delay of each rekey."},
     {"in-flight", &RekeyConfig::in_flight, 1, 10000, kNone, kAny, kNow, nullptr, "Rekeys that may wait for their answer at one time."},
-    {"retry", &RekeyConfig::retry, 0.1, 600, kSec, kAny, kNow, nullptr, "Pause before a rekey is tried again that found the tunnel busy or was answered TEMPORARY_FAILURE."},
+    {"retry", &RekeyConfig::retry, 0.1, 600, kSec, kAny, kNow, nullptr, "Pause before a rekey is tried again that found the tunnel busy. One that is answered TEMPORARY_FAILURE charon itself tries again."},
 };
 
 const Key<SequenceConfig> kSequence[] = {
@@ -355,6 +355,7 @@ const char *apply_text(Apply apply)
     switch (apply) {
     case Apply::AtOnce: return "at once";
     case Apply::GroupShutdown: return "needs the tunnel-group shutdown";
+    case Apply::PlannedRestart: return "by a planned restart of mcipsecd";
     case Apply::Restart: return "needs a restart of mcipsecd";
     }
     return "";

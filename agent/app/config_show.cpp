@@ -65,10 +65,11 @@ std::string events_text(const std::vector<PriorityEventConfig> &events)
     return out + "]";
 }
 
-// Peers, tunnel-groups and what joins the two are built when the agent starts.
+// Peers, tunnel-groups and what joins the two are built when the agent starts. Those that
+// come start it anew, those that go were in use.
 void flatten_peer(Flattener &f, const std::string &base, const PeerConfig &p)
 {
-    const auto part = [&](GroupId group) { return Context{group, p.address, Apply::Restart, Apply::Restart}; };
+    const auto part = [&](GroupId group) { return Context{group, p.address, Apply::Restart, Apply::PlannedRestart}; };
     f.section(base, p, part(0));
     if (p.sync.configured) {
         f.section(base + ".sync.ipsec", p.sync, part(0));
@@ -81,13 +82,14 @@ void flatten_peer(Flattener &f, const std::string &base, const PeerConfig &p)
         f.section(base + ".mc-ipsec.tunnel-group." + std::to_string(id), g, part(id));
 }
 
-// The group is, or will be, administratively down: itself, its mc-ipsec part or its peer.
-bool group_down(const Config &c, GroupId id)
+// The group is, or will be, administratively down: for what belongs to mc-ipsec its
+// shutdown there will do; with that alone the group may still forward, without a peer.
+bool group_down(const Config &c, GroupId id, bool mc_ipsec)
 {
     const auto it = c.tunnel_group.find(id);
     if (it == c.tunnel_group.end() || it->second.shutdown)
         return true;
-    const auto *peer = c.peer_of(id);
+    const auto *peer = mc_ipsec ? c.peer_of(id) : nullptr;
     return peer && peer->mc_ipsec.tunnel_group.at(id).shutdown;
 }
 
@@ -99,7 +101,7 @@ std::vector<Leaf> flatten(const Config &c)
     f.section("system", c.system);
     for (const auto &[id, g] : c.tunnel_group) {
         const std::string p = "isa.tunnel-group." + std::to_string(id);
-        const Context part{id, {}, Apply::Restart, Apply::Restart};
+        const Context part{id, {}, Apply::Restart, Apply::PlannedRestart};
         f.section(p, g, part);
         f.section(p + ".rekey", g.rekey, part);
         f.section(p + ".sequence", g.sequence, part);
@@ -199,7 +201,8 @@ Expected<std::vector<Change>> check_reload(const Config &running, const Config &
         if (!object.empty() && c.path.starts_with(object))
             continue;
         std::string needs;
-        if (c.apply == Apply::GroupShutdown && !group_down(running, c.group) && (next.tunnel_group.contains(c.group) ? !group_down(next, c.group) : true))
+        const bool mc_ipsec = c.path.starts_with("redundancy.");
+        if (c.apply == Apply::GroupShutdown && !group_down(running, c.group, mc_ipsec) && (!next.tunnel_group.contains(c.group) || !group_down(next, c.group, mc_ipsec)))
             needs = fmt::format("needs tunnel-group {} shutdown", c.group);
         else if (c.apply == Apply::Restart)
             needs = "needs a restart of mcipsecd";

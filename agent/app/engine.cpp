@@ -21,6 +21,7 @@ namespace {
 
 constexpr Duration kMemberInterval = 500ms;
 constexpr Duration kMendInterval = 2s;      // routes that could not be written
+constexpr Duration kAskCharon = 5s;
 constexpr Duration kPlanRetry = 1s;         // fence plan that could not be written
 constexpr Duration kSettle = 3s;            // for charon to answer before MIMP speaks
 constexpr Duration kFarewell = 300ms;       // for the last MIMP packets of a stop
@@ -85,6 +86,7 @@ Expected<void> Engine::start()
     if (auto done = load_cookie(); !done)
         return done;
     resumed_ = take_restart_state();
+    forget_moved_groups();
     db_epoch_ = random_u64();
 
     auto kernel = io::McipsecNl::open();
@@ -115,6 +117,7 @@ Expected<void> Engine::start()
     plan_timer_ = std::move(*plan_timer);
     vrrp_ = std::make_unique<VrrpControl>(loop_, log_);
     vrrp_->on_state = [this] {
+        save_vrrp();
         for (auto &[id, g] : groups_)
             release_rekeys(g);
     };
@@ -129,8 +132,7 @@ Expected<void> Engine::start()
             vrrp_->set_forwarding(g.saved.group, acting_master(g.saved.state));
     if (auto done = vrrp_->configure(config_.vrrp); !done)
         return done;
-    if (resumed_)
-        vrrp_->restore(resumed_->vrrp);
+    vrrp_->restore(resumed_ ? resumed_->vrrp : saved_vrrp());
     write_fence_plan();
 
     charon_ = std::make_unique<CharonControl>(loop_, log_, config_.system.charon_socket);
@@ -145,6 +147,7 @@ Expected<void> Engine::start()
     charon_->on_up = [this](const io::PluginVersion &v) {
         for (auto &[id, g] : groups_)
             begin_refill(g);
+        purge_moved_groups();
         each_sync([&](SyncControl &s) { s.charon_up(v.epoch); });
         check_members();
         if (members_->settled())
@@ -209,7 +212,7 @@ Expected<void> Engine::start()
         check_members();
         for (auto &[id, g] : groups_)
             protect(g);
-        ask_held();
+        ask_charon(now);
         check_skew();
         check_keys();
         check_crypto_errors(now);
@@ -450,16 +453,18 @@ void Engine::send_ack()
             protect(g);
 }
 
-// What charon holds, for show: asked while a record waits for the standby, once more
-// when none does any more, and when there were new ones.
-void Engine::ask_held()
+// What charon counts, for show: asked while a record waits for the standby, once more
+// when none does any more, when there were new ones, and now and then.
+void Engine::ask_charon(Time now)
 {
     bool open = false;
     each_sync([&](SyncControl &s) { open = open || !s.ack().none_open; });
-    if (open || held_open_ || held_seq_ != newest_seq_)
-        charon_->ask_held();
-    held_open_ = open;
-    held_seq_ = newest_seq_;
+    if (open || asked_open_ || asked_seq_ != newest_seq_ || now >= asked_at_ + kAskCharon) {
+        charon_->ask_status();
+        asked_at_ = now;
+    }
+    asked_open_ = open;
+    asked_seq_ = newest_seq_;
 }
 
 // ---- what happens outside ----
@@ -636,6 +641,20 @@ Expected<void> Engine::devices_there(const Config &next)
     return {};
 }
 
+// A process that starts anew must not stop at a key file.
+Expected<void> Engine::keys_there(const Config &next)
+{
+    for (const auto &[address, peer] : next.multi_chassis.peer) {
+        const auto at = next.where_of("redundancy.multi-chassis.peer." + path_element(address.str()) + ".authentication-key-file").str();
+        auto text = io::read_secret_file(peer.authentication_key_file);
+        if (!text)
+            return fail(text.error().code, at + ": " + text.error().text);
+        if (auto key = parse_auth_key({reinterpret_cast<const char *>(text->view().data()), text->size()}); !key)
+            return fail(key.error().code, fmt::format("{}: {}: {}", at, peer.authentication_key_file, key.error().text));
+    }
+    return {};
+}
+
 Expected<Engine::Reloaded> Engine::reload()
 {
     (void)io::notify::reloading();
@@ -656,6 +675,16 @@ Expected<Engine::Reloaded> Engine::reload()
         return refuse(changes.error());
     if (auto there = devices_there(with_admin); !there)
         return refuse(there.error());
+    if (std::any_of(changes->begin(), changes->end(), [](const Change &c) { return c.apply == Apply::PlannedRestart; })) {
+        if (auto there = keys_there(with_admin); !there)
+            return refuse(there.error());
+        if (stopping_ || restart_asks_ > 0)
+            return refuse({-EBUSY, "a planned restart is under way"});
+        anew_ = true;
+        loop_.post([this] { restart(); });
+        next->warnings.push_back("peers and tunnel-groups come by a planned restart of mcipsecd: nothing moves");
+        return Reloaded{std::move(*changes), next->warnings};
+    }
     file_ = std::move(*next);
     apply_config(with_admin);
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();

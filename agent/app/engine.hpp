@@ -52,6 +52,8 @@ public:
     // Stops the loop; kernel, charon, routes and VRRP stay as they are for the
     // next process, as long as the peers wait. If they do not: shut_down().
     void restart();
+    // The loop has stopped for a planned restart that this process is to do by itself.
+    bool anew() const { return anew_; }
     Expected<Reloaded> reload() override;
 
     // AgentApi
@@ -146,6 +148,10 @@ private:
 
     // engine_restart.cpp
     std::optional<RestartState> take_restart_state();
+    void forget_moved_groups();
+    void purge_moved_groups();
+    void save_vrrp();
+    std::map<std::string, RestartState::Vrrp> saved_vrrp() const;
     void ask_for_restart();
     void restart_granted(const IpAddress &peer, Time expiry);
     void restart_denied(const IpAddress &peer);
@@ -168,6 +174,7 @@ private:
     void check_members();
     Expected<void> read_links();
     Expected<void> devices_there(const Config &next);
+    Expected<void> keys_there(const Config &next);
     void judge(Group &g);
     void begin_refill(Group &g);
     bool refilling(Group &g);
@@ -182,7 +189,7 @@ private:
     void handover_ended(GroupId id, std::uint64_t handover, const std::optional<mimp::HandoverFailed> &failed);
     void arm_sampling(Group &g);
     Expected<void> watch_config();
-    void ask_held();
+    void ask_charon(Time now);
     void check_skew();
     void check_keys();
     void check_crypto_errors(Time now);
@@ -235,13 +242,15 @@ private:
     std::map<std::string, std::uint64_t> xfrm_stat_;
     Time xfrm_stat_at_{}, rp_filter_at_{};
     bool first_boot_ = true, peers_begun_ = false;
-    bool stopping_ = false;
+    bool stopping_ = false, anew_ = false;
+    std::set<GroupId> purge_due_;                           // new to mc-ipsec, with standby-restart: its IKE states go
     std::optional<RestartState> resumed_;                   // what the process before left, until its hold ends
     unsigned restart_asks_ = 0;                             // tries left; 0: none asked for
     std::map<IpAddress, Time> restart_grants_;              // lease expiry by peer
     std::uint64_t acked_epoch_ = 0, acked_seq_ = 0, newest_seq_ = 0;
-    std::uint64_t held_seq_ = 0;            // newest record when charon was asked what it holds
-    bool held_open_ = false;
+    std::uint64_t asked_seq_ = 0;           // newest record when charon was asked what it counts
+    Time asked_at_{};
+    bool asked_open_ = false;
 };
 
 }  // namespace mcipsec::app

@@ -208,9 +208,11 @@ std::vector<SyncView> Engine::sync()
         v.failed = s.local.failed;
         for (const auto &[id, g] : groups_)
             if (g.peer == address) {
-                const auto held = charon_->held(id);
-                v.held_packets += held.now;
-                v.held_total += held.total;
+                const auto charon = charon_->status(id);
+                v.held_packets += charon.held;
+                v.held_total += charon.held_total;
+                v.held_median = std::max(v.held_median, static_cast<double>(charon.held_median_us) / 1e6);
+                v.held_p99 = std::max(v.held_p99, static_cast<double>(charon.held_p99_us) / 1e6);
                 v.held_expired += g.held_expired;
             }
         if (const auto skew = it->second.mimp ? it->second.mimp->snapshot().clock_skew_ns : std::nullopt)
@@ -288,7 +290,7 @@ std::vector<TunnelGroupView> Engine::tunnel_groups()
         const auto r = g.pacer.progress();
         v.counters = {{"rekeys_total", r.total}, {"rekeys_done", r.done}, {"rekeys_in_flight", r.in_flight},
                       {"rekeys_pending", r.pending}, {"rekeys_failed", r.failed}, {"held_expired", g.held_expired},
-                      {"receive_only", g.sync ? g.sync->receive_only(id) : 0}};
+                      {"receive_only", g.sync ? g.sync->receive_only(id) : 0}, {"not_begun", charon_->status(id).not_begun}};
         const auto life = g.life.pacer.progress();
         v.counters["liveness_total"] = life.total;
         v.counters["liveness_answered"] = g.life.answered;
@@ -428,9 +430,10 @@ std::vector<MetricView> Engine::stats()
             add("mcipsec_gate_packets_total", "counter", "packets by what the gate did with them",
                 {{"tunnel_group", std::to_string(g.id)}, {"what", name}}, static_cast<double>(value));
         for (const auto &[name, value] : g.counters) {
-            const bool counts = name == "held_expired" || name == "receive_only";   // since the agent began
+            const bool counts = name == "held_expired" || name == "receive_only" || name == "not_begun";   // since agent or charon began
             const auto *help = name == "held_expired"           ? "held IKE packets that left before the standby had their record"
                                : name == "receive_only"         ? "SAs that were stopped from sending until they are rekeyed"
+                               : name == "not_begun"            ? "requests of new IKE_SAs that a gateway that only responds did not send"
                                : name.starts_with("liveness_")  ? "liveness checks of the last merge"
                                                                 : "rekeys of the last takeover";
             add("mcipsec_" + name, counts ? "counter" : "gauge", help, label, static_cast<double>(value));
@@ -449,6 +452,8 @@ std::vector<MetricView> Engine::stats()
     }
     for (const auto &s : sync()) {
         const std::map<std::string, std::string> label{{"peer", s.peer_ip_address}};
+        for (const auto &[quantile, value] : {std::pair("0.5", s.held_median), {"0.99", s.held_p99}})
+            add("mcipsec_held_seconds", "gauge", "how long output commit held the last packets", {{"peer", s.peer_ip_address}, {"quantile", quantile}}, value);
         add("mcipsec_mcs_in_sync", "gauge", "1 while the database is inSync", label, s.db_sync_state == "inSync");
         add("mcipsec_clock_skew_seconds", "gauge", "the peer's clock minus ours", label, s.clock_skew);
         add("mcipsec_alarms", "gauge", "standing alarms", label, static_cast<double>(s.alarms.size()));

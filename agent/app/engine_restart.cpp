@@ -21,6 +21,7 @@ constexpr Duration kAloneHold = 60s;
 constexpr Duration kLastWords = 20ms;   // for what is queued to the sockets
 
 std::string restart_path(const std::string &run_dir) { return run_dir + "/restart.json"; }
+std::string vrrp_path(const std::string &run_dir) { return run_dir + "/vrrp.json"; }
 
 }  // namespace
 
@@ -38,6 +39,57 @@ std::optional<RestartState> Engine::take_restart_state()
         return std::nullopt;
     }
     return std::move(*state);
+}
+
+// keepalived tells a state once. What it tells while no agent runs waits in the FIFO;
+// what it told before must outlive an agent that did not plan to go.
+void Engine::save_vrrp()
+{
+    RestartState s;
+    s.boot_id = io::boot_id().value_or("");
+    s.hold_until = kNever;
+    s.vrrp = vrrp_->told();
+    if (auto saved = io::write_file_atomic(vrrp_path(run_dir_), s.json(), 0600); !saved)
+        log_.write({.level = io::Level::Warning, .event = std::string(io::event::kVrrp), .text = "an agent after this one will not know keepalived's states: " + saved.error().text});
+}
+
+std::map<std::string, RestartState::Vrrp> Engine::saved_vrrp() const
+{
+    const auto text = io::read_file(vrrp_path(run_dir_));
+    if (!text)
+        return {};
+    const auto state = RestartState::from_json(*text, io::boot_id().value_or(""), loop_.now());
+    return state ? state->vrrp : std::map<std::string, RestartState::Vrrp>{};
+}
+
+// A group that another peer has now, or one at last, does not go on: it begins in
+// discovery, as the seed's "enabled for the tunnel-group" says.
+void Engine::forget_moved_groups()
+{
+    if (!resumed_)
+        return;
+    std::erase_if(resumed_->groups, [&](const RestartState::Group &g) {
+        const auto *peer = config_.peer_of(g.saved.group);
+        if (!g.peer || *g.peer == (peer ? peer->address.str() : ""))
+            return false;
+        if (peer && peer->mc_ipsec.tunnel_group.at(g.saved.group).standby_restart == StandbyRestart::Restart)
+            purge_due_.insert(g.saved.group);
+        return true;
+    });
+}
+
+// Seed "Other Details": a group that is added to mc-ipsec has its IKE states purged,
+// without a message. charon has it passive already.
+void Engine::purge_moved_groups()
+{
+    for (const auto id : std::exchange(purge_due_, {}))
+        charon_->plugin().purge(id, [this, id](Expected<std::uint64_t> purged) {
+            log_.write({.level = purged ? io::Level::Notice : io::Level::Error,
+                        .event = std::string(io::event::kCharon),
+                        .text = purged ? fmt::format("tunnel-group {}: new to mc-ipsec, {} IKE_SAs dropped", id, *purged)
+                                       : fmt::format("tunnel-group {}: IKE_SAs not dropped: {}", id, purged.error().text),
+                        .group = id});
+        });
 }
 
 void Engine::restart()
@@ -77,6 +129,14 @@ void Engine::restart_denied(const IpAddress &peer)
         return;
     if (--restart_asks_ > 0)
         return loop_.post([this] { ask_for_restart(); });
+    if (std::exchange(anew_, false)) {
+        log_.write({.level = io::Level::Error,
+                    .event = std::string(io::event::kConfig),
+                    .text = fmt::format("configuration not applied: peer {} did not grant the planned restart that it takes", peer.str()),
+                    .peer = peer.str()});
+        (void)io::notify::ready();
+        return;
+    }
     log_.write({.level = io::Level::Warning,
                 .event = std::string(io::event::kStop),
                 .text = fmt::format("planned restart: peer {} did not grant it, mastership is given away instead", peer.str()),
@@ -100,7 +160,8 @@ void Engine::restart_answered()
         s.hold_until = loop_.now() + kAloneHold;
     auto save = [&](const mimp::SavedGroup &saved) {
         const auto &g = groups_.at(saved.group);
-        s.groups.push_back({saved, g.pacer.progress().running(), g.sync ? g.sync->debts(saved.group) : std::vector<SeqState::Debt>{}});
+        s.groups.push_back({saved, g.pacer.progress().running(), g.sync ? g.sync->debts(saved.group) : std::vector<SeqState::Debt>{},
+                            g.peer.empty() ? "" : g.peer.str()});
     };
     for (const auto &[address, p] : peers_)
         if (p.mimp)
@@ -118,6 +179,7 @@ void Engine::restart_answered()
         std::error_code gone;
         std::filesystem::remove(restart_path(run_dir_), gone);
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kStop), .text = "planned restart: " + saved.error().text + "; mastership is given away instead"});
+        anew_ = false;
         return shut_down();
     }
     // Nobody acknowledges while the agent is away: charon must not wait for it (I4
@@ -125,7 +187,8 @@ void Engine::restart_answered()
     for (const auto &[id, g] : groups_)
         charon_->set_commit(id, false);
     stopping_ = true;
-    (void)io::notify::stopping();
+    if (!anew_)
+        (void)io::notify::stopping();
     log_.write({.level = io::Level::Notice,
                 .event = std::string(io::event::kStop),
                 .text = fmt::format("mcipsecd stops for a planned restart: nothing moves for {} s",

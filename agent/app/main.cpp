@@ -7,9 +7,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 
 #include "app/engine.hpp"
 #include "app/gate_boot.hpp"
@@ -46,6 +49,8 @@ bool protect_secrets()
     // As they are touched: the secure heap is large, and mostly never used.
     return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
+
+constexpr int kAnew = -1;       // run() is to be begun anew, in a fresh process image
 
 int close_gates(const app::Config &config)
 {
@@ -89,7 +94,7 @@ int run(const std::string &path, const std::string &run_dir, app::Config config)
     const auto code = (*loop)->run();
     if (!code)
         return complain(code.error());
-    return *code;
+    return engine.anew() ? kAnew : *code;
 }
 
 }  // namespace
@@ -124,5 +129,10 @@ int main(int argc, char **argv)
     if (gate)
         return close_gates(*config);
     const auto effective = config->system.run_dir;
-    return run(path, effective, std::move(*config));
+    const int code = run(path, effective, std::move(*config));
+    if (code != kAnew)
+        return code;
+    // Same process id, so that the service manager sees a reload and no restart.
+    ::execv("/proc/self/exe", argv);
+    return complain({-errno, fmt::format("planned restart: /proc/self/exe: {}", std::strerror(errno))});
 }

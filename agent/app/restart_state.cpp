@@ -43,6 +43,8 @@ std::string RestartState::json() const
                                  {"active_members", g.saved.active_members},
                                  {"rekeys_left", g.rekeys_left},
                                  {"debts", std::move(debts)}});
+        if (g.peer)
+            out["groups"].back()["peer"] = *g.peer;
     }
     out["vrrp"] = nlohmann::json::object();
     for (const auto &[name, v] : vrrp)
@@ -63,7 +65,9 @@ Expected<RestartState> RestartState::from_json(std::string_view text, const std:
             const auto state = state_of(g.at("state"));
             if (!state)
                 return fail(-EINVAL, "restart state: mastership '" + g.at("state").get<std::string>() + "'");
-            Group group{{g.at("group"), *state, g.at("generation"), g.at("oper_up"), g.at("active_members")}, g.at("rekeys_left"), {}};
+            Group group{{g.at("group"), *state, g.at("generation"), g.at("oper_up"), g.at("active_members")}, g.at("rekeys_left"), {}, {}};
+            if (g.contains("peer"))
+                group.peer = g.at("peer").get<std::string>();
             for (const auto &d : g.at("debts")) {
                 const auto daddr = from_hex(d.at("daddr").get<std::string>());
                 SeqState::Debt debt{{d.at("spi"), d.at("proto"), d.at("family"), {}}, Time(Duration(d.at("send_until_ns").get<std::int64_t>())), d.at("jump")};

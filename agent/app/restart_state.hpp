@@ -8,6 +8,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ struct RestartState {
         mimp::SavedGroup saved;
         bool rekeys_left = false;           // the paced rekeys after a takeover were not through
         std::vector<SeqState::Debt> debts;  // of its SAs (I3)
+        std::optional<std::string> peer;    // multi-chassis peer, "" if it works alone; of an earlier agent: not said
     };
     struct Vrrp {
         std::string state;                  // what keepalived last told, "Master"

@@ -103,6 +103,7 @@ struct SyncView {
     std::uint64_t held_packets = 0;                 // output commit: waiting for an acknowledgement
     std::uint64_t held_total = 0;                   // ... waited at all, since charon began
     std::uint64_t held_expired = 0;                 // ... sent after the limit
+    double held_median = 0, held_p99 = 0;           // seconds that the last 1024 of them waited; of several groups the longest
     double clock_skew = 0;                          // seconds, peer minus us
     std::string last_in_sync;                       // time_text
     std::vector<std::string> alarms;                // "tunnel-group 1: proposals differ", ...

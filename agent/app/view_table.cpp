@@ -198,6 +198,8 @@ std::string render_table(const SyncDocument &doc)
             p.field("Held Packets", std::to_string(v.held_packets), w);
             p.field("Held Total", std::to_string(v.held_total), w);
             p.field("Held Expired", std::to_string(v.held_expired), w);
+            p.field("Held Median", fmt::format("{:.3f} secs", v.held_median), w);
+            p.field("Held 99%", fmt::format("{:.3f} secs", v.held_p99), w);
             p.field("Clock Skew", fmt::format("{:+.3f} secs", v.clock_skew), w);
             p.field("Last In Sync", v.last_in_sync.empty() ? "never" : v.last_in_sync, w);
             for (const auto &[tag, group] : v.sync_tags)

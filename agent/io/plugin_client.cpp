@@ -275,6 +275,7 @@ void PluginClient::group(const PluginGroup &g, Done<PluginGroupReply> done)
     m.add_bool("commit", g.commit);
     m.add_u64("commit-limit-ms", g.commit_limit_ms);
     m.add("pool-share", std::string(to_string(g.share)));
+    m.add_bool("responder-only", g.responder_only);
     vici::List addresses;
     for (const auto &a : g.addresses)
         addresses.push_back(a.str());

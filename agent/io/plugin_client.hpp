@@ -57,6 +57,7 @@ struct PluginGroup {
     bool commit = false;                    // output commit (I4)
     std::uint32_t commit_limit_ms = 200;
     PoolShare share = PoolShare::All;
+    bool responder_only = false;            // no IKE_SA is begun by the gateway
     std::vector<IpAddress> addresses;       // local gateway addresses
     std::vector<std::string> connections;   // swanctl connections of the group; none: every one
     bool more = false;                      // further groups follow: addresses of no group stay blocked

@@ -7,7 +7,8 @@
 # gateway's own), not when traffic comes for a tunnel that is down, not when two
 # masters have met again. A static tunnel has one customer: another address is not
 # served. Seed "Responder Only", "Automatic CHILD_SA Rekey".
-# Control: a gateway whose charon probes is seen by the same capture.
+# charon is kept from more even if it is told to: to set up a tunnel, to probe.
+# Control: a rekey that a gateway is told to begin is seen by the same capture.
 
 . "$(dirname "$0")/scene.sh"
 
@@ -36,11 +37,13 @@ rekey_only()
 	[ "$got" = '{"CREATE_CHILD_SA":1,"INFORMATIONAL":1}' ] || { diag "$1 began $got"; return 1; }
 }
 one_new_child() { local now; now=$(ce_child_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "$now" != "$1" ]; }
+# requests of a new IKE_SA that the plugin did not let out
+kept_back() { python3 "$LAB_SRC/../plugin/ask.py" "$1" mcipsec-status | grep -q "'not-begun': '[1-9]"; }
 ce_has_none() { ! lab CE-1 swanctl --list-sas --raw | grep -q initiator-spi; }
 ce_initiates() { lab CE-1 timeout 30 swanctl --initiate --child "$1"; }
 p1_pings() { lab P-1 ping -I vprn2 -I 192.168.2.1 -c "$1" -i 0.3 -W 1 192.168.1.1; }
 
-plan $((SCENE_POINTS + 34))
+plan $((SCENE_POINTS + 40))
 scene_up
 check "(the flow ends: the customer will probe)" eval 'stop CE-1 flow && stop P-1 flow'
 
@@ -53,6 +56,10 @@ check_wait "it is gone" 30 ce_has_none
 t=$EPOCHREALTIME
 check_not "traffic from P-1 finds no tunnel" p1_pings 10
 check "neither gateway has begun an exchange" none_begun "$t"
+check_not "SeGW-1's charon is told to begin" lab SeGW-1 timeout 20 swanctl --initiate --child tunnel-1 --timeout 6
+check "its request is kept back and counted" kept_back SeGW-1
+check "neither gateway has begun an exchange" none_begun "$t"
+lab SeGW-1 timeout 20 swanctl --terminate --ike tunnel-1 --force --timeout 2 >/dev/null
 check "control: the customer sets it up" ce_initiates tunnel-1
 check_wait "P-1's traffic goes through" 30 p1_pings 1
 check_wait "protection status nominal on both" 60 nominal
@@ -90,9 +97,12 @@ check "it was refused at the first message" eval '[ "$(capture requests 10.10.10
 check "the customer's ping goes on" ping_ce
 
 lab CE-1 swanctl --terminate --ike tunnel-1 >/dev/null
-check_wait "control: SeGW-1's charon probes" 30 eval 'ce_has_none && sed -i "s/dpd_delay = .*/dpd_delay = 3s/" "$LAB_DIR/SeGW-1/etc/swanctl/conf.d/tunnel-1.conf" && lab SeGW-1 swanctl --load-conns'
+check_wait "SeGW-1's charon is told to probe, against the rules" 30 eval 'ce_has_none && sed -i "s/dpd_delay = .*/dpd_delay = 3s/" "$LAB_DIR/SeGW-1/etc/swanctl/conf.d/tunnel-1.conf" && lab SeGW-1 swanctl --load-conns'
 t=$EPOCHREALTIME
 check "the customer sets up the tunnel" ce_initiates tunnel-1
-check_wait "the capture has it" 90 eval '[ "$(begun SeGW-1 "$t" | jq ".INFORMATIONAL // 0")" -gt 0 ]'
-check_wait "and SeGW-1 an alarm" 60 alarm SeGW-1 "connection tunnel-1 has dpd_delay = 3 s"
+check_wait "SeGW-1 has an alarm" 60 alarm SeGW-1 "connection tunnel-1 has dpd_delay = 3 s"
+check_wait "quiet: the customer probes twice and is answered" 180 probed 2 "$t"
+check "SeGW-1 has not probed" none_begun "$t"
+check "control: SeGW-1 is told to rekey the IKE_SA" lab SeGW-1 timeout 30 swanctl --rekey --ike tunnel-1
+check_wait "the capture has it" 30 eval '[ "$(begun SeGW-1 "$t" | jq ".CREATE_CHILD_SA // 0")" -gt 0 ]'
 scene_end 200

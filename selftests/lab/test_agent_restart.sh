@@ -24,7 +24,7 @@ forwards() { lab "$1" mcipsec-track 1 >/dev/null 2>&1; }
 fenced() { ! forwards "$1"; }
 flow_whole() { poll 20 flow_recovered && [ "$(scene_lost "$t0" "$(awk -v t="$EPOCHREALTIME" 'BEGIN { printf "%.6f", t - 0.3 }')")" = 0 ]; }
 
-plan $((SCENE_POINTS + 23))
+plan $((SCENE_POINTS + 27))
 scene_up
 generation=$(generation SeGW-1)
 
@@ -47,6 +47,11 @@ check_wait "SeGW-1 master, SeGW-2 standby" 20 roles SeGW-1 master SeGW-2 standby
 check_is "in the same generation" "$generation" generation SeGW-2
 check_wait "protection status nominal on both" 60 nominal
 check "no packet was lost, either way" flow_whole
+
+check "standby: the agent is killed and comes back" eval 'signal SeGW-2 mcipsecd KILL && poll 5 gone SeGW-2 && agent_start SeGW-2'
+check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby
+check_is "SeGW-2 shows keepalived's state still" Backup vrrp SeGW-2 state
+check_wait "protection status nominal on both" 60 nominal
 
 check "control: the master's agent leaves and stays away" leave SeGW-1
 check_wait "when the hold is over its gate is shut" $((HOLD + 10)) fenced SeGW-1

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # test_reload.sh - a running pair of gateways gets new configurations: bfd-enable
-# goes off and on, a tunnel comes and goes, and nothing moves; what needs a
-# restart is refused as a whole and the running configuration stays.
+# goes off and on, a tunnel comes and goes, a tunnel-group comes, and nothing moves;
+# what needs a restart is refused as a whole and the running configuration stays.
 # Control: what each reload is to change is the other way before.
 
 . "$(dirname "$0")/lab.sh"
@@ -24,7 +24,29 @@ bfd_is() { mc_is SeGW-1 bfd_state "$1" && mc_is SeGW-2 bfd_state "$1"; }
 route_is() { lab SeGW-1 ip route show table 2 192.168.3.0/24 | grep -q "proto $1"; }
 no_route() { [ -z "$(lab SeGW-1 ip route show table 2 192.168.3.0/24)" ]; }
 
-plan 26
+# group_2 NODE PEER PRIORITY: a second tunnel-group
+group_2()
+{
+	drop_in "$1" group2 <<-TOML
+	[isa.tunnel-group.2]
+	multi-active = true
+	mda = ["2/2"]
+	[isa.mda."2/2"]
+	[ipsec.public."int-IPsec-Public-2"]
+	tunnel-group = 2
+	local-gateway-address = ["10.10.20.2"]
+	[$2.sync.ipsec.tunnel-group.2]
+	sync-tag = "tag-2"
+	[$2.mc-ipsec.tunnel-group.2]
+	priority = $3
+	TOML
+}
+group_2_is() { [ "$(ask "$1" '[.. | objects | select(has("gate") and .id == 2)] | first | .mastership' show isa tunnel-group 2)" = "$2" ]; }
+pair_2() { { group_2_is SeGW-2 master && group_2_is SeGW-1 standby; } || { group_2_is SeGW-1 master && group_2_is SeGW-2 standby; }; }
+agent_pids() { lab SeGW-1 pidof mcipsecd; lab SeGW-2 pidof mcipsecd; }
+same_agents() { [ "$(agent_pids)" = "$agents" ]; }
+
+plan 34
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -73,4 +95,19 @@ printf '[%s.mc-ipsec.tunnel-group.1]\npriority = 10\n[%s.sync.ipsec.tunnel-group
 check "another sync-tag is refused by line and name" refused SeGW-1 "wrong.toml:4: needs a restart of mcipsecd"
 check "and the priority of the same file is not taken" mc_is SeGW-1 priority 200
 check "nothing moved" unmoved
+rm "$LAB_DIR/SeGW-1/etc/mcipsec/conf.d/wrong.toml"
+
+agents=$(agent_pids)
+check_not "control: no tunnel-group 2 yet" group_2_is SeGW-1 discovery
+group_2 SeGW-1 "$PEER1" 10
+sed -i 's/^mda = .*/mda = ["9\/9", "2\/2"]/' "$LAB_DIR/SeGW-1/etc/mcipsec/conf.d/group2.toml"
+check "one with a member that is not there is refused" refused SeGW-1 'group2.toml:3: '
+group_2 SeGW-1 "$PEER1" 10
+group_2 SeGW-2 "$PEER2" 20
+check "a tunnel-group is added on SeGW-1" reload SeGW-1
+check_wait "it is there" 30 lab SeGW-1 mcipsec show isa tunnel-group 2
+check "and on SeGW-2" reload SeGW-2
+check_wait "the chassis agree on its master" 60 pair_2
+check_wait "the other one has not moved, protection status nominal" 30 eval 'unmoved && nominal'
+check "and the agents are the same processes" same_agents
 tap_end

@@ -3,7 +3,8 @@
 #
 # test_session_log.sh - what `show log`, `show log -f` and `monitor` say: a
 # tunnel's set-up with peer, service and algorithms, its end by `clear`, a peer
-# that cannot be authenticated, ESP that cannot, a switchover with states and reason.
+# that cannot be authenticated, ESP that cannot, and that cannot be encrypted, a switchover
+# with states and reason.
 # Control: before each, the log does not have it.
 
 . "$(dirname "$0")/lab.sh"
@@ -31,7 +32,16 @@ garbled()
 	EOT
 }
 
-plan 30
+# used_up: what SeGW-1 encrypts with has no sequence number left
+used_up()
+{
+	local sa
+	sa=$(ask SeGW-1 '.sas[] | select(.direction == "out") | "\(.spi)/\(.destination)/4294967295/0"' show ipsec sa | head -n 1) &&
+		lab SeGW-1 /mcipsec/build/lab-tools/mcipsec-nl seq set 1 "$sa" >/dev/null
+}
+ping_and_logged() { ping_ce >/dev/null; logged "$@"; }
+
+plan 35
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -67,6 +77,12 @@ check "CE-1's ESP is garbled on its way" garbled
 check_not "its ping is not answered" ping_ce
 check_wait "the log has the error of decryption" 120 logged SeGW-1 '.fields.reason == "crypto-error" and .fields.level == "warning" and (.fields.xfrminstateprotoerror | tonumber) >= 1'
 lab CE-1 nft delete table ip garble
+
+check_not "control: no error of encryption in the log" logged SeGW-1 '.fields.xfrmoutstateseqerror'
+check_wait "CE-1's ping goes on" 30 ping_ce
+check "SeGW-1's SA has no sequence number left" used_up
+check_wait "the log has the error of encryption" 60 ping_and_logged SeGW-1 '.fields.reason == "crypto-error" and (.fields.xfrmoutstateseqerror // "0" | tonumber) >= 1'
+check_wait "the SA is rekeyed, and CE-1's ping goes on" 60 ping_ce
 
 check_wait "protection status nominal on both" 60 nominal
 check "switchover" lab SeGW-1 mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now

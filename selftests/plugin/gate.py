@@ -24,6 +24,7 @@ wrong = [
     ("mcipsec-group", {"group": "4294967296"}, "group"),
     ("mcipsec-group", {"group": 1, "state": "standby"}, "state"),
     ("mcipsec-group", {"group": 1, "commit": "maybe"}, "commit"),
+    ("mcipsec-group", {"group": 1, "responder-only": "maybe"}, "responder-only"),
     ("mcipsec-group", {"group": 1, "commit-limit-ms": "0"}, "commit-limit-ms"),
     ("mcipsec-group", {"group": 1, "commit-limit-ms": "60001"}, "commit-limit-ms"),
     ("mcipsec-group", {"group": 1, "addresses": ["10.0.0.1", "not an address"]}, "addresses"),
@@ -67,6 +68,20 @@ empty = a.cmd.call("mcipsec-import", {"group": 1, "kind": "ike", "key": "00" * 1
                                       "lineage": "00" * 8, "name": "tunnel"})
 tap.equal((empty["result"], empty["reason"]), ("failed", "record is truncated"), "a record without data fails")
 tap.equal(a.counter("failed"), 1, "and is counted")
+forget("A", "peer")
+
+# a responder begins no IKE_SA; without that it does
+a.configure("active", commit="no", **{"responder-only": "yes"})
+wire = Capture("A", IKE)
+initiate("A", 2)
+tap.check(a.counter("not-begun") >= 1, "a gateway that only responds: the request of its own is counted", a.status())
+tap.equal(wire.stop(), [], "and does not leave")
+forget("A", "peer")
+a.configure("active", commit="no", **{"responder-only": "no"})
+wire = Capture("A", IKE)
+begun = a.counter("not-begun")
+tap.check("completed successfully" in initiate("A"), "control: without responder-only A sets up the tunnel")
+tap.check(wire.stop() and a.counter("not-begun") == begun, "and its request leaves")
 forget("A", "peer")
 
 # output commit: held until acknowledged

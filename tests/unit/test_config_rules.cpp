@@ -209,6 +209,8 @@ void test_swanctl_warned(void **)
     assert_int_equal(swanctl(with(kSwanctl, "172800s", "24h")).warnings.size(), 1);
     assert_int_equal(swanctl(with(kSwanctl, "rekey_time = 2h", "rekey_time = 1h")).warnings.size(), 1);
     assert_int_equal(swanctl(with(kSwanctl, "rekey_time = 2h", "rekey_time = 20h")).warnings.size(), 1);    // IKE_SA < 3 x CHILD_SA
+    assert_int_equal(swanctl(with(kSwanctl, "version = 2", "version = 2\n reauth_time = 1h")).warnings.size(), 1);
+    assert_int_equal(swanctl(with(kSwanctl, "version = 2", "version = 2\n reauth_time = 0s")).warnings.size(), 0);
     assert_int_equal(swanctl(with(kSwanctl, "version = 2", "")).warnings.size(), 1);
     assert_int_equal(swanctl(with(kSwanctl, "version = 2", "")).errors.size(), 0);
 }
@@ -335,9 +337,8 @@ void test_reload(void **)
     const auto run = with(kSegw1, "[system]", "[system]\nrun-dir = \"/run/x\"");
     reload(kSegw1, run, "m.toml:2: needs a restart of mcipsecd");
     const auto group = kSegw1 + "[isa.tunnel-group.2]\n";
-    const auto restart = fmt::format("m.toml:{}: needs a restart of mcipsecd", line_of(group, "[isa.tunnel-group.2]"));
-    reload(group, kSegw1, restart);
-    reload(kSegw1, group, restart);
+    reload(group, kSegw1, fmt::format("m.toml:{}: needs a restart of mcipsecd", line_of(group, "[isa.tunnel-group.2]")));
+    reload(kSegw1, group, "");
 }
 
 void test_reload_under_shutdown(void **)
@@ -349,8 +350,15 @@ void test_reload_under_shutdown(void **)
     assert_true(check_reload(admin.apply(good(two)), good(active)).has_value());
     RuntimeAdmin peer;
     assert_true(peer.peer(good(), *IpAddress::parse("192.0.2.2"), true).has_value());
-    // The other object's shutdown does not help.
+    // The other object's shutdown does not help, nor that of mc-ipsec alone: the group may forward.
     assert_false(check_reload(peer.apply(good(two)), good(active)).has_value());
+    RuntimeAdmin mc;
+    assert_true(mc.mc_ipsec(good(), *IpAddress::parse("192.0.2.2"), 1, true).has_value());
+    assert_false(check_reload(mc.apply(good(two)), good(active)).has_value());
+    // It does for what belongs to mc-ipsec.
+    const auto other = with(kSegw1, "priority = 200\n", "priority = 200\npeer-group = 2\n");
+    assert_false(check_reload(good(), good(other)).has_value());
+    assert_true(check_reload(mc.apply(good()), good(other)).has_value());
 }
 
 // ---- admin states ----

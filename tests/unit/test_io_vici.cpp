@@ -366,6 +366,7 @@ void plugin_commands_are_spelled_as_documented(void **)
     const Message &group = b.charon.got[1].message;
     assert_true(group.get("group") == "1" && group.get("state") == "passive" && group.get("commit") == "yes");
     assert_true(group.get("commit-limit-ms") == "200" && group.get("more") == "no" && group.get("pool-share") == "all");
+    assert_true(group.get("responder-only") == "no");
     assert_true(*group.list("addresses") == List{"10.10.20.1"} && *group.list("connections") == List{"tunnel-1"});
     assert_true(b.charon.got[7].message.get("epoch") == "0000000000000001");
 }

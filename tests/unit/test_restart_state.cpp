@@ -22,8 +22,8 @@ RestartState sample()
     s.boot_id = "boot-1";
     s.hold_until = at(100);
     SeqState::Debt debt{{0x01020304, 50, 2, {10, 10, 10, 1}}, at(90), 1u << 20, 70000, 140000};
-    s.groups.push_back({{1, Mastership::Master, 8, true, 2}, true, {debt}});
-    s.groups.push_back({{2, Mastership::Standby, 9, true, 1}, false, {}});
+    s.groups.push_back({{1, Mastership::Master, 8, true, 2}, true, {debt}, "192.0.2.2"});
+    s.groups.push_back({{2, Mastership::Standby, 9, true, 1}, false, {}, {}});
     s.vrrp["VRRP10"] = {"Master", 200};
     return s;
 }
@@ -40,6 +40,7 @@ void test_round_trip(void **)
     assert_true(one->rekeys_left);
     assert_true(one->debts == sample().groups[0].debts);
     assert_true(back->find(2)->debts.empty());
+    assert_true(one->peer == "192.0.2.2" && !back->find(2)->peer);     // the second is as an earlier agent writes it
     assert_true(back->find(2)->saved.state == Mastership::Standby && !back->find(2)->rekeys_left);
     assert_null(back->find(3));
     assert_string_equal(back->vrrp.at("VRRP10").state.c_str(), "Master");
