@@ -99,9 +99,9 @@ rm "$LAB_DIR/SeGW-1/etc/mcipsec/conf.d/wrong.toml"
 
 agents=$(agent_pids)
 check_not "control: no tunnel-group 2 yet" group_2_is SeGW-1 discovery
-group_2 SeGW-1 "$PEER1" 10
-sed -i 's/^mda = .*/mda = ["9\/9", "2\/2"]/' "$LAB_DIR/SeGW-1/etc/mcipsec/conf.d/group2.toml"
-check "one with a member that is not there is refused" refused SeGW-1 'group2.toml:3: '
+printf '[redundancy.multi-chassis.peer."192.0.2.3"]\nauthentication-key-file = "/etc/mcipsec/no.key"\n' | drop_in SeGW-1 peer3
+check "a peer without its key is refused" refused SeGW-1 'peer3.toml:2: .*no.key'
+rm "$LAB_DIR/SeGW-1/etc/mcipsec/conf.d/peer3.toml"
 group_2 SeGW-1 "$PEER1" 10
 group_2 SeGW-2 "$PEER2" 20
 check "a tunnel-group is added on SeGW-1" reload SeGW-1
