@@ -28,6 +28,14 @@ gateway_keys()
 # group exists in the kernel, in discovery.
 gate_start() { lab "$1" mcipsecd --gate >>"$LAB_DIR/$1/log/gate.out" 2>&1; }
 
+# relaxed_timers NODE: before its agent starts. Beside other guests an agent may not run for
+# a second; for tests that do not ask how soon a peer is missed.
+relaxed_timers()
+{
+	sed -i -e 's/^bfd = .*/bfd = { transmit = 1000, receive = 1000, multiplier = 4 }/' \
+		-e 's/^keep-alive-interval = .*/keep-alive-interval = 1.5/' "$LAB_DIR/$1/etc/mcipsec/mcipsec.toml"
+}
+
 # AGENT[NODE]: another mcipsecd than the installed one.
 declare -A AGENT=()
 agent_start()

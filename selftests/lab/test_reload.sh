@@ -46,10 +46,12 @@ pair_2() { { group_2_is SeGW-2 master && group_2_is SeGW-1 standby; } || { group
 agent_pids() { lab SeGW-1 pidof mcipsecd; lab SeGW-2 pidof mcipsecd; }
 same_agents() { [ "$(agent_pids)" = "$agents" ]; }
 
-plan 34
+plan 35
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
+relaxed_timers SeGW-1
+relaxed_timers SeGW-2
 gateway_start SeGW-1 & one=$!
 gateway_start SeGW-2 & two=$!
 wait "$one"; wait "$two"
@@ -106,6 +108,7 @@ group_2 SeGW-1 "$PEER1" 10
 group_2 SeGW-2 "$PEER2" 20
 check "a tunnel-group is added on SeGW-1" reload SeGW-1
 check_wait "it is there" 30 lab SeGW-1 mcipsec show isa tunnel-group 2
+check_wait "nothing has moved, protection status nominal" 30 eval 'unmoved && nominal'
 check "and on SeGW-2" reload SeGW-2
 check_wait "the chassis agree on its master" 60 pair_2
 check_wait "the other one has not moved, protection status nominal" 30 eval 'unmoved && nominal'

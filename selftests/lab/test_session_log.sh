@@ -32,14 +32,15 @@ garbled()
 	EOT
 }
 
-# used_up: what SeGW-1 encrypts with has no sequence number left
+# used_up: what SeGW-1 encrypts with has no sequence number left, while there is something
+# to encrypt: the agent sees to a rekey within a second
 used_up()
 {
 	local sa
+	lab CE-1 ping -q -I vprn2 -I 192.168.1.1 -i 0.02 -c 250 192.168.2.1 >/dev/null 2>&1 &
 	sa=$(ask SeGW-1 '.sas[] | select(.direction == "out") | "\(.spi)/\(.destination)/4294967295/0"' show ipsec sa | head -n 1) &&
 		lab SeGW-1 /mcipsec/build/lab-tools/mcipsec-nl seq set 1 "$sa" >/dev/null
 }
-ping_and_logged() { ping_ce >/dev/null; logged "$@"; }
 
 plan 35
 check "topology is up" topo_up
@@ -81,7 +82,7 @@ lab CE-1 nft delete table ip garble
 check_not "control: no error of encryption in the log" logged SeGW-1 '.fields.xfrmoutstateseqerror'
 check_wait "CE-1's ping goes on" 30 ping_ce
 check "SeGW-1's SA has no sequence number left" used_up
-check_wait "the log has the error of encryption" 60 ping_and_logged SeGW-1 '.fields.reason == "crypto-error" and (.fields.xfrmoutstateseqerror // "0" | tonumber) >= 1'
+check_wait "the log has the error of encryption" 60 logged SeGW-1 '.fields.reason == "crypto-error" and (.fields.xfrmoutstateseqerror // "0" | tonumber) >= 1'
 check_wait "the SA is rekeyed, and CE-1's ping goes on" 60 ping_ce
 
 check_wait "protection status nominal on both" 60 nominal
