@@ -130,7 +130,7 @@ power_in_commit()
 	point "$M loses power" eval 'power_off "$M"; release CE-1; release "$S"'
 	ends_at "$S"
 }
-answer_waits() { "$FAULTS_DIR/../plugin/ask.py" "$1" mcipsec-status | grep -qE "'held': '?[1-9]"; }
+answer_waits() { python3 "$FAULTS_DIR/../plugin/ask.py" "$1" mcipsec-status | grep -qE "'held': '?[1-9]"; }
 
 # ---- set-up ------------------------------------------------------------------------------
 # The tunnel of CE-1 is ended and set up anew, so IKE_SA_INIT is seen here.
