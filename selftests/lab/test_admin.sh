@@ -33,7 +33,7 @@ discovered()
 	[ "$(ask SeGW-1 "[.entries[] | select(.time >= $1 and .event == \"tMcPeerIPsecTnlGrpMasterStateChg\" and .fields.new_state == \"discovery\")] | length" show log)" = 1 ]
 }
 
-plan $((SCENE_POINTS + 36))
+plan $((SCENE_POINTS + 39))
 scene_up
 
 check "sync shutdown on SeGW-2" admin SeGW-2 redundancy peer 192.0.2.1 sync shutdown
@@ -67,12 +67,15 @@ check "it holds the tunnel anew" anew
 check_is "and has sent nothing for it" 0 sent_since "$t"
 
 check "peer shutdown on SeGW-1" admin SeGW-1 redundancy peer 192.0.2.2 shutdown
+check_is "show sync has it: Admin State" Disabled sync_field SeGW-1 admin_state
+check_is "show mc-ipsec, too" down mc SeGW-1 admin_state
 check_wait "SeGW-2 goes on serving" 20 gate_is SeGW-2 forward
 check_wait "CE-1's ping goes on" 20 ping_ce
 t=$EPOCHREALTIME
 check "peer no-shutdown" admin SeGW-1 redundancy peer 192.0.2.2 no-shutdown
 check_wait "SeGW-1 stands by, SeGW-2 is master" 60 roles SeGW-1 standby SeGW-2 master
 check "by way of discovery" discovered "$t"
+check_is "Admin State" Enabled sync_field SeGW-1 admin_state
 check_wait "nominal again on both" 60 nominal
 
 check "shutdown of the tunnel-group on SeGW-2, the master" admin SeGW-2 isa tunnel-group 1 shutdown
