@@ -28,10 +28,10 @@ nominal_again()
 	diag "$2: nominal after $t ms"
 	check "$2: nominal again within $1 s" test "$t" -le $(($1 * 1000))
 }
-force()	# FROM TO: two points. Sets t.
+force()	# FROM TO: two points. Sets t, to when it was asked for.
 {
-	check "force-switchover" hand_over "$1"
 	t=$(now_ms)
+	check "force-switchover" hand_over "$1"
 	check_wait "$2 is master" 30 roles "$1" standby "$2" master
 }
 

@@ -153,8 +153,7 @@ for to in SeGW-2 SeGW-1 SeGW-2 SeGW-1; do
 	took+=($(($(now_ms) - start)))
 done
 diag "nominal again after ${took[*]} ms"
-# Other load makes single ones slow.
-check "nominal again within 10 s, at best" \
-	eval '[ "$(printf "%s\n" "${took[@]}" | sort -n | head -n 1)" -le 10000 ]'
+check "nominal again within 10 s, each time" \
+	eval '[ "$(printf "%s\n" "${took[@]}" | sort -n | tail -n 1)" -le 10000 ]'
 check "since it was set up anew the tunnel has authenticated once" eval '[ -n "$ike" ] && [ "$(tunnel_1)" = "$ike" ]'
 scene_end
