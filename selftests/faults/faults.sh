@@ -41,8 +41,7 @@ scene_configure()
 {
 	sed -i 's/^charon {/charon {\n\tretransmit_timeout = 1.0\n\tretransmit_base = 1.3\n\tretransmit_tries = 11/' \
 		"$LAB_DIR/CE-1/etc/strongswan.conf"
-	sed -i -e 's/^bfd = .*/bfd = { transmit = 1000, receive = 1000, multiplier = 4 }/' \
-		-e 's/^keep-alive-interval = .*/keep-alive-interval = 1.5/' "$LAB_DIR/$1/etc/mcipsec/mcipsec.toml"
+	relaxed_timers "$1"
 	mkdir -p "$LAB_DIR/$1/etc/mcipsec/conf.d"
 	printf '[redundancy.multi-chassis.peer."%s".sync.ipsec]\noutput-commit-limit = %s\n' \
 		"$(peer_address "$1")" "$OUTPUT_COMMIT" >"$LAB_DIR/$1/etc/mcipsec/conf.d/faults.toml"

@@ -16,8 +16,7 @@ LATE=1500	# ms, each way
 # Beside other guests an agent may not run for a second: that is not what is asked here.
 scene_configure()
 {
-	sed -i -e 's/^bfd = .*/bfd = { transmit = 1000, receive = 1000, multiplier = 4 }/' \
-		-e 's/^keep-alive-interval = .*/keep-alive-interval = 1.5/' "$LAB_DIR/$1/etc/mcipsec/mcipsec.toml"
+	relaxed_timers "$1"
 }
 
 public_late()

@@ -23,7 +23,7 @@ scene_configure()
 	user-timeout = 60
 	connect-retry = 1
 	EOT
-	sed -i -e 's/^bfd = .*/bfd = { transmit = 1000, receive = 1000, multiplier = 4 }/' -e 's/^keep-alive-interval = .*/keep-alive-interval = 1.5/' "$LAB_DIR/$1/etc/mcipsec/mcipsec.toml"
+	relaxed_timers "$1"
 	# SeGW-2's charon will be stopped for a while: no reason to call it dead.
 	[ "$1" != SeGW-2 ] || printf '[isa.mda."1/2"]\ntimeout = 100\n' >"$LAB_DIR/$1/etc/mcipsec/conf.d/slow.toml"
 }

@@ -38,8 +38,8 @@ used_up()
 {
 	local sa
 	lab CE-1 ping -q -I vprn2 -I 192.168.1.1 -i 0.02 -c 250 192.168.2.1 >/dev/null 2>&1 &
-	sa=$(ask SeGW-1 '.sas[] | select(.direction == "out") | "\(.spi)/\(.destination)/4294967295/0"' show ipsec sa | head -n 1) &&
-		lab SeGW-1 /mcipsec/build/lab-tools/mcipsec-nl seq set 1 "$sa" >/dev/null
+	sa=$(ask SeGW-1 '.sas[] | select(.direction == "out") | "0x\(.spi)/\(.destination)/4294967295/0"' show ipsec sa | head -n 1) &&
+		lab SeGW-1 /mcipsec/build/lab-tools/mcipsec-nl seq set 1 "$sa" | grep -q 'exhausted 1'
 }
 
 plan 35
