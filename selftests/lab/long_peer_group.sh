@@ -11,8 +11,7 @@
 scene_configure()
 {
 	local file=$LAB_DIR/$1/etc/mcipsec/mcipsec.toml
-	sed -i -e 's/^bfd = .*/bfd = { transmit = 1000, receive = 1000, multiplier = 4 }/' \
-		-e 's/^keep-alive-interval = .*/keep-alive-interval = 1.5/' "$file"
+	relaxed_timers "$1"
 	case $1 in
 	SeGW-1) sed -i 's/^peer-group = 1$/peer-group = 2/' "$file" ;;
 	SeGW-2) sed -i 's/tunnel-group\.1/tunnel-group.2/; s/^tunnel-group = 1$/tunnel-group = 2/' "$file" ;;
