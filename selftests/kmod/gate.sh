@@ -118,4 +118,34 @@ nl gw1 group del 1
 for ns in ce gw1; do sa $ns window; done
 check "control: with the group gone the tunnel works again" ping_p 2
 check "and the address answers strangers" ping_gw p $GW
+
+# The public service in a VRF: so is the gateway address.
+ip -n gw1 link add pubv type vrf table 3
+ip -n gw1 link set pubv up
+ip -n gw1 link set pub vrf pubv
+ip -n gw1 link set gw vrf pubv
+ip -n gw1 link add tun1 type xfrm dev pubv if_id 7
+ip -n gw1 link set tun1 up
+ip -n gw1 route add 10.1.0.1 dev tun1
+sa ce window
+sa gw1 window if_id 7
+check "public VRF: control, without a group the tunnel works" ping_p 2
+nl gw1 group add 1 addr $GW%pubv
+for state in discovery standby; do
+	set_state gw1 $state
+	check "public VRF, $state: ESP is dropped" counts gw1 drop_esp 2 still gw1 fails ping_p 2
+	check "public VRF, $state: IKE is dropped" counts gw1 drop_ike 1 pkt ce send $CE $GW 500
+	check "public VRF, $state: clear traffic is dropped before it takes a number" \
+		counts gw1 drop_private 2 still gw1 fails ping_ce 2
+	check "public VRF, $state: the peer's ping is dropped" counts gw1 drop_ping 1 fails ping_gw ce $GW
+done
+set_state gw1 master
+check "public VRF, master: ESP passes" counts gw1 forward_in 2 ping_p 2
+check "public VRF, master: its ESP leaves" counts gw1 forward_out 2 ping_ce 2
+check "public VRF, master: IKE passes" counts gw1 forward_in 1 pkt ce send $CE $GW 500
+check "public VRF, master: a ping of the tunnel's peer is answered" counts gw1 forward_in 1 ping_gw ce $GW
+set_state gw1 discovery
+nl gw1 group set 1 addr $GW
+check "control: an address of the same digits outside the VRF is another one" \
+	eval '! counts gw1 drop_esp 1 fails ping_p >/dev/null'
 finish

@@ -173,6 +173,15 @@ nl gw2 group set 1 public 10.99.0.1 public 2001:db8:99::1 private 10.99.0.1
 states master standby
 via gw2
 check "ESP over IPv6 is shunted" counts gw2 shunt_public 2 untouched gw2 ping_p 2
+ping_big() { on ce ping -q -c 1 -M do -s "$1" -W $patience -I 10.1.0.1 10.2.0.1 >/dev/null 2>&1; }
+size_known() { ip -n ce -6 route get $GW6 | grep -q 'mtu 1280'; }
+check "control: a big packet over IPv6 is, too, and nobody names a size" eval 'ping_big 1300 && ! size_known'
+ip -n gw2 link set red mtu 1280
+check "one too big for the way to the master is not" fails ping_big 1300
+check_wait "the standby has told the peer: packet too big, 1280" 5 size_known
+check "what fits passes" untouched gw2 ping_big 1000
+ip -n gw2 link set red mtu 1500
+ip -n ce -6 route flush cache
 nl gw2 group set 1 public 10.99.0.1
 check "control: without a next-hop of its family it is dropped" counts gw2 drop_esp 1 fails ping_p
 
@@ -223,6 +232,35 @@ via gw1
 check "VRF: prepared forwards what came through GRE" counts gw2 forward_private 2 ping_ce 2
 via gw2
 check "VRF: prepared, and nothing else" counts gw2 shunt_private 1 fails ping_ce
+
+# The public service in a VRF of its own, with one arm.
+for n in 1 2; do
+	ns=gw$n peer=$((3 - n))
+	ip -n $ns link add pubv type vrf table 3
+	ip -n $ns link set pubv up
+	ip -n $ns link set pub vrf pubv
+	ip -n $ns link set gw vrf pubv
+	ip -n $ns link del tun1
+	ip -n $ns link add tun1 type xfrm dev pubv if_id 7
+	ip -n $ns link set tun1 up vrf vprn
+	ip -n $ns route add table 2 10.1.0.1 dev tun1
+	nl $ns group set 1 addr $GW%pubv public 192.0.2.$peer%pubv
+done
+states master standby
+via gw1
+check "public VRF: control, straight to the master" ping_p 2
+via gw2
+check "public VRF: ESP to the standby is shunted by the next-hop of the VRF" \
+	counts gw2 shunt_public 2 untouched gw2 ping_p 2
+check "public VRF: IKE, too" counts gw2 shunt_public 1 pkt ce send $CE $GW 500
+check "public VRF: from the private side" counts gw2 shunt_private 2 untouched gw2 ping_ce 2
+nl gw2 group set 1 public 192.0.2.1
+check "control: that next-hop is not to be found outside the VRF" counts gw2 drop_noroute 1 fails ping_p
+nl gw2 group set 1 public 192.0.2.1%pubv
+states standby standby
+check "public VRF: two standbys do not send back" counts gw1 drop_loop 1 fails ping_p
+state_of gw2 discovery
+check "public VRF: discovery does not shunt" counts gw2 drop_esp 1 still gw2 fails ping_p
 
 # Routes that a shunt cached hold devices of the namespace.
 for pid in "${jobs_started[@]}"; do kill "$pid"; done
