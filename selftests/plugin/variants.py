@@ -91,12 +91,18 @@ VARIANTS = [
     Variant("transport", children="host", gateway={"child": ["mode = transport"]},
             peer={"child": ["mode = transport"]}),
     Variant("ipcomp", gateway={"child": ["ipcomp = yes"]}, peer={"child": ["ipcomp = yes"]}),
+    # the seed's older algorithms, each in an IKE_SA and in a CHILD_SA
+    Variant("des-md5-modp768", "des-md5-modp768", "des-md5-modp768"),
+    Variant("3des-sha1-modp1024", "3des-sha1-modp1024", "3des-sha1-modp1024"),
+    Variant("aes192-sha1-modp1536", "aes192-sha1-modp1536", "aes192-sha1-modp1536"),
+    Variant("aes128-sha256-modp3072", "aes128-sha256-modp3072", "aes128-sha256-modp3072"),
     Variant("roam-1", peer=dict(VIP, local=["auth = psk", "id = roam-1"], remote=["auth = psk", "id = gw"])),
     Variant("roam-2", peer=dict(VIP, local=["auth = psk", "id = roam-2"], remote=["auth = psk", "id = gw"])),
     Variant("roam-3", peer=dict(VIP, local=["auth = psk", "id = roam-3"], remote=["auth = psk", "id = gw"])),
 ]
 ROAMING = Variant("roam", gateway=dict(POOL, remote_addrs="%any", local=["auth = psk", "id = gw"],
                                        remote=["auth = psk"]))
+OLDER = ("cbc(des)", "cbc(des3_ede)", "hmac(md5)", "hmac(sha1)")     # as the kernel names them
 LATE = ("roam-3", "if-id-second", "mark-second")     # come when B is active
 
 
@@ -290,6 +296,8 @@ tap.check(settled(a, b), "B has them all", (a.status(), b.status()))
 tap.equal(b.counter("failed"), 0, "none failed")
 tap.equal(b.kernel_spis(), a.kernel_spis(), "B's kernel has A's states")
 tap.check(any(r["info"]["encap"] == "yes" for r in children), "some are in UDP", [r["info"]["encap"] for r in children])
+in_kernel = lab("B", "ip", "xfrm", "state")
+tap.equal([a for a in OLDER if a not in in_kernel], [], "the seed's older algorithms are in B's kernel")
 
 
 def assigned():
