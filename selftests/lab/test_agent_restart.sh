@@ -5,6 +5,7 @@
 # the peer grants a hold, the kernel's lease bridges it): on the master, on the
 # standby, with CE-1's traffic on and counted. Controls: one that comes back too
 # late has fenced itself and finds the peer master; SIGTERM gives mastership away.
+# An administrative state that was set by command outlives a restart that nobody planned.
 
 . "$(dirname "$0")/scene.sh"
 
@@ -24,7 +25,10 @@ forwards() { lab "$1" mcipsec-track 1 >/dev/null 2>&1; }
 fenced() { ! forwards "$1"; }
 flow_whole() { poll 20 flow_recovered && [ "$(scene_lost "$t0" "$(awk -v t="$EPOCHREALTIME" 'BEGIN { printf "%.6f", t - 0.3 }')")" = 0 ]; }
 
-plan $((SCENE_POINTS + 27))
+# by_command: how `config show` marks the tunnel-group's shutdown on SeGW-2
+by_command() { ask SeGW-2 '.config["isa.tunnel-group.1"].shutdown | "\(.value) \(.from)"' config show; }
+
+plan $((SCENE_POINTS + 34))
 scene_up
 generation=$(generation SeGW-1)
 
@@ -61,5 +65,16 @@ check_wait "back too late, SeGW-1 stands by" 60 roles SeGW-1 standby SeGW-2 mast
 check_wait "protection status nominal on both" 60 nominal
 
 check "control: SIGTERM gives mastership away at once" eval 'signal SeGW-2 mcipsecd TERM && poll 5 gate_is SeGW-1 forward'
+agent_start SeGW-2
+check_wait "started again, it stands by" 40 roles SeGW-1 master SeGW-2 standby
+check_is "control: its tunnel-group is up, as the file has it" "false file" by_command
+check "its tunnel-group is shut down by command" \
+	eval 'lab SeGW-2 mcipsec admin isa tunnel-group 1 shutdown && poll 10 roles SeGW-1 master SeGW-2 notEligible'
+check "its agent is killed and started again" eval 'signal SeGW-2 mcipsecd KILL && poll 5 gone SeGW-2 && agent_start SeGW-2'
+check_wait "the shutdown has outlived it: not eligible" 40 roles SeGW-1 master SeGW-2 notEligible
+check_is "config show has it as (runtime)" "true runtime" by_command
+check "no-shutdown: it stands by, and nothing is (runtime) any more" \
+	eval 'lab SeGW-2 mcipsec admin isa tunnel-group 1 no-shutdown && poll 40 roles SeGW-1 master SeGW-2 standby && [ "$(by_command)" != "true runtime" ]'
+
 check "over all of it the CE has authenticated once" scene_same_ike
 scene_end
