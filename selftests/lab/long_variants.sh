@@ -4,7 +4,8 @@
 # long_variants.sh - customers of every kind (variants.sh) through a power loss, a
 # NAT that forgets its ports, rekeys, a return and a planned switchover: pings go on,
 # nobody authenticates anew, nothing that the gateways hand out (addresses of a
-# pool, interface ids, marks) is handed out twice by the other one.
+# pool, interface ids, marks) is handed out twice by the other one, and who is on a
+# CA's list (CRL) is refused by the one as by the other.
 
 . "$(dirname "$0")/scene.sh"
 CUSTOMERS=1
@@ -19,7 +20,7 @@ scene_configure()
 	fi
 }
 
-EARLY=(chain asym multi nat esn roam-1 roam-2 roam-3 unique-1 unique-2 mark-1 mark-2 transport)
+EARLY=(chain asym multi nat esn encap roam-1 roam-2 roam-3 unique-1 unique-2 mark-1 mark-2 mark-3 transport)
 NOW=("${EARLY[@]}")
 
 # each TEXT SECONDS: a point for every customer
@@ -35,26 +36,44 @@ all_rekeyed()
 }
 vips() { local who; for who in "${NOW[@]}"; do [[ $who != roam-* ]] || variant_vip "$who"; done | sort; }
 vips_differ() { local v; v=$(vips); [ "$(wc -l <<<"$v")" = "$1" ] && [ "$(uniq <<<"$v" | wc -l)" = "$1" ]; }
-drawn() { local who; for who in unique-1 unique-2 mark-1 mark-2; do echo "$who $(variant_ids "$1" "$who" | tr '\n' ' ')"; done; }
+drawn() { local who; for who in "${VARIANT_LOCAL[@]}"; do echo "$who $(variant_ids "$1" "$who" | tr '\n' ' ')"; done; }
 # authentications that CE-1 has seen succeed
 authentications() { grep -c 'IKE_SA .* established between' "$LAB_DIR/CE-1/log/charon.log"; }
 fragments() { grep -c 'splitting IKE message' "$LAB_DIR/$1/log/charon.log"; }
 log_has() { grep -q "$2" "$LAB_DIR/$1/log/charon.log"; }
 port_known() { lab "$1" ip xfrm state list src 10.10.11.114 | grep -q "sport $2"; }
 esn_state() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[esn]}" | grep -q 'flag.* esn'; }
+# state_has GATEWAY src|dst WHO TEXT...: of the customer's SA in that direction
+state_has()
+{
+	local state text
+	state=$(lab "$1" ip xfrm state list "$2" "10.10.11.${VARIANT[$3]}")
+	for text in "${@:4}"; do
+		[[ $state = *"$text"* ]] || { diag "$1: $3: no $text: $state"; return 1; }
+	done
+}
+both_have() { state_has SeGW-1 "$@" && state_has SeGW-2 "$@"; }
 transport_state() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[transport]}" | grep -q 'mode transport'; }
 ike_of() { lab CE-1 swanctl --list-sas --ike "$1" --raw | grep -oE 'initiator-spi=[0-9a-f]+' | sort -u; }
 ike_changed() { local now; now=$(ike_of "$1"); [ -n "$now" ] && [ "$(wc -l <<<"$now")" = 1 ] && [ "$now" != "$2" ]; }
 
-plan $((SCENE_POINTS + 38 + 13 + 13 + 11))
+plan $((SCENE_POINTS + 40 + 15 + 15 + 16))
 scene_up
 check "customers of every kind set up their tunnels" variants_up "${EARLY[@]}" || tap_end
+check "revoked: SeGW-1 refuses the customer whose certificate is on the list" \
+	eval 'variant_refused revoked && variant_checked SeGW-1 revoked.test revoked'
 check_wait "every IKE_SA and CHILD_SA is on both chassis" 60 synced
 check_wait "protection status nominal on both" 60 nominal
 check "SeGW-1 has drawn ids and marks, each once" eval 'variant_drawn SeGW-1 && [ -z "$(drawn SeGW-1 | cut -d" " -f2- | sort | uniq -d)" ]'
 check "SeGW-2 has the same" eval '[ "$(drawn SeGW-1)" = "$(drawn SeGW-2)" ] && variant_drawn SeGW-2'
 each "the ping is answered through SeGW-1" 30
-check "chain: the intermediate certificate came along, CRLs were asked" log_has SeGW-1 'using untrusted intermediate certificate "CN=sub"'
+check "chain: the intermediate certificate came along" log_has SeGW-1 'using untrusted intermediate certificate "CN=sub"'
+check "chain: CRLs were asked, for the customer's own certificate and for the intermediate one" \
+	eval 'variant_checked SeGW-1 peer.test good && variant_checked SeGW-1 sub good'
+check "encap: on both, in UDP, AES-256-CBC with SHA-384" \
+	both_have src encap 'encap type espinudp sport 4500' 'cbc(aes)' 'hmac(sha384)'
+check "mark-3: on both, the mark of the configuration, AES-128-CBC with SHA-512" \
+	both_have dst mark-3 "mark $VARIANT_MARK" 'cbc(aes)' 'hmac(sha512)'
 check "chain: IKE went in fragments both ways" eval '[ "$(fragments CE-1)" -gt 0 ] && [ "$(fragments SeGW-1)" -gt 0 ]'
 check "esn: on both" eval 'esn_state SeGW-1 && esn_state SeGW-2'
 check "transport: on both" eval 'transport_state SeGW-1 && transport_state SeGW-2'
@@ -72,6 +91,8 @@ check_wait "nat: the ping goes on from other ports" 60 variant_pings nat
 check_wait "nat: SeGW-2's states have the new port" 30 port_known SeGW-2 24500
 check_wait "every CHILD_SA is rekeyed" 120 all_rekeyed "$child"
 check_is "over the same IKE_SAs" "$ike" customers_ike
+check "revoked: SeGW-2 refuses the customer, too" \
+	eval 'variant_refused revoked 1 && variant_checked SeGW-2 revoked.test revoked'
 check "roam-4 comes, SeGW-2 hands out an address that nobody has" eval 'variant_up roam-4 && NOW+=(roam-4) && vips_differ 4'
 vip=$(variant_vip roam-4)
 check_is "one of its own half: SeGW-1 could live and hand out the others" 1 eval 'echo $((${vip##*.} % 2))'

@@ -5,26 +5,31 @@
 #
 #   chain        certificates both ways, the customer's below an intermediate CA;
 #                IKE fragments both ways
+#   revoked      as chain, but the customer's certificate is on that CA's list (CRL)
 #   asym         the gateway by certificate, the customer by pre-shared key
 #   multi        three CHILD_SAs on one IKE_SA
 #   nat          behind a NAT (10.10.11.114), which can forget its ports
 #   esn          extended sequence numbers, AES-256-GCM
+#   encap        in UDP though there is no NAT, AES-256-CBC with SHA-384
 #   roam-1..5    addresses out of a pool, one connection for all
 #   unique-1, 2  interface ids that the gateway draws (if_id = %unique)
 #   mark-1, 2    marks that it draws (mark = %unique)
+#   mark-3       a mark that its configuration has, AES-128-CBC with SHA-512
 #   transport    transport mode, to the gateway address itself
 #
-# Customer n has 10.10.11.n outside. Inside, the first six kinds have 192.168.3.n in
+# Customer n has 10.10.11.n outside. Inside, the kinds down to roam have 192.168.3.n in
 # CE-1's VRF and reach P-1. The others end on the gateways: 10.2.n.1 is on both, 10.1.n.1
 # is the customer's.
 #
 # Sourced after scene.sh and customers.sh, whose network it uses (customers_net).
 
 declare -A VARIANT=([chain]=11 [asym]=12 [multi]=13 [nat]=14 [esn]=15 [roam-1]=16 [roam-2]=17 [roam-3]=18 [roam-4]=19 [roam-5]=20
-	[unique-1]=21 [unique-2]=22 [mark-1]=24 [mark-2]=25 [transport]=26)
+	[unique-1]=21 [unique-2]=22 [mark-1]=24 [mark-2]=25 [transport]=26 [encap]=27 [mark-3]=28 [revoked]=29)
 VARIANT_MULTI=(13 33 53)	# the inner addresses of multi
-VARIANT_IF=(chain asym multi nat esn roam)
+VARIANT_IF=(chain asym multi nat esn roam encap revoked)
+VARIANT_LOCAL=(unique-1 unique-2 mark-1 mark-2 mark-3)	# end on the gateways
 VARIANT_POOL=192.168.3.128/28
+VARIANT_MARK=0x77
 
 # variant_if_id KIND: of its interface on the gateways
 variant_if_id()
@@ -62,7 +67,7 @@ variant_conn_end() { printf '}\n}\n}\n'; }
 variant_ike()
 {
 	case $1 in
-	chain) echo 'proposals = aes256-sha384-modp2048'; echo 'fragmentation = force' ;;
+	chain | revoked) echo 'proposals = aes256-sha384-modp2048'; echo 'fragmentation = force' ;;
 	*) echo 'proposals = aes128-sha256-x25519' ;;
 	esac
 }
@@ -70,6 +75,8 @@ variant_esp()
 {
 	case $1 in
 	esn) echo 'esp_proposals = aes256gcm16-esn' ;;
+	encap) echo 'esp_proposals = aes256-sha384' ;;
+	mark-3) echo 'esp_proposals = aes128-sha512' ;;
 	*) echo 'esp_proposals = aes128gcm16' ;;
 	esac
 }
@@ -80,12 +87,13 @@ variant_auth()
 	local gateway='auth = psk\nid = 10.10.20.1' customer='auth = psk\nid = '$3'@example.net'
 	case $2 in
 	chain) gateway='auth = pubkey\nid = gw.test\ncerts = gw' customer='auth = pubkey\nid = peer.test\ncerts = peer' ;;
+	revoked) gateway='auth = pubkey\nid = gw.test\ncerts = gw' customer='auth = pubkey\nid = revoked.test\ncerts = revoked' ;;
 	asym) gateway='auth = pubkey\nid = gw.test\ncerts = gw' ;;
 	esac
 	[ "$2" != roam ] || [ "$1" != gateway ] || customer='auth = psk'
 	# The far end's certificate is not configured, a CA vouches for it.
 	if [ "$1" = gateway ]; then
-		customer=${customer/certs = peer/cacerts = root.der\\nrevocation = strict}
+		customer=${customer/certs = */cacerts = root.der\\nrevocation = strict}
 		printf "local {\n$gateway\n}\nremote {\n$customer\n}\n"
 	else
 		gateway=${gateway/certs = gw/cacerts = root.der\\nrevocation = strict}
@@ -96,8 +104,8 @@ variant_auth()
 # variant_gateway_conf: every connection of the gateways
 variant_gateway_conf()
 {
-	local kind who n far i
-	for kind in chain asym multi nat esn roam; do
+	local kind who n far i value
+	for kind in "${VARIANT_IF[@]}"; do
 		who=$kind far=
 		[ "$kind" != roam ] || far=10.10.11.16-10.10.11.20
 		[ "$kind" != nat ] || far=10.10.11.114
@@ -111,11 +119,12 @@ variant_gateway_conf()
 		esac
 		variant_conn_end
 	done
-	for who in unique-1 unique-2 mark-1 mark-2; do
-		n=${VARIANT[$who]} i='if_id'
+	for who in "${VARIANT_LOCAL[@]}"; do
+		n=${VARIANT[$who]} i='if_id' value=%unique
 		[[ $who = unique-* ]] || i='mark'
+		[ "$who" != mark-3 ] || value=$VARIANT_MARK
 		variant_conn "$who" 10.10.20.1 "10.10.11.$n" 'dpd_delay = 0s' "$(variant_ike local)" "$(variant_auth gateway local "$who")"
-		variant_child "$who" "10.2.$n.1/32" "10.1.$n.1/32" "$(variant_esp local)" "${i}_in = %unique" "${i}_out = %unique"
+		variant_child "$who" "10.2.$n.1/32" "10.1.$n.1/32" "$(variant_esp "$who")" "${i}_in = $value" "${i}_out = $value"
 		variant_conn_end
 	done
 	n=${VARIANT[transport]}
@@ -131,6 +140,14 @@ variant_gateway_child()	# NAME KIND REMOTE-TS
 	variant_child "$1" 192.168.2.1/32 "$3" "$(variant_esp "$2")" "if_id_in = $id" "if_id_out = $id"
 }
 
+variant_ce_lines()	# KIND: of a customer's connection alone
+{
+	case $1 in
+	roam) echo 'vips = 0.0.0.0' ;;
+	encap) echo 'encap = yes' ;;
+	esac
+}
+
 # variant_ce_conf: every connection of the customers
 variant_ce_conf()
 {
@@ -138,12 +155,12 @@ variant_ce_conf()
 	local inside=('if_id_in = 0x10003' 'if_id_out = 0x10003')
 	for who in "${!VARIANT[@]}"; do
 		n=${VARIANT[$who]} kind=${who%-[0-9]}
-		variant_conn "$who" "10.10.11.$n" 10.10.20.1 "$([ "$kind" != roam ] || echo 'vips = 0.0.0.0')" \
+		variant_conn "$who" "10.10.11.$n" 10.10.20.1 "$(variant_ce_lines "$kind")" \
 			"$(variant_ike "$kind")" "$(variant_auth customer "$kind" "$who")"
 		case $kind in
 		multi) for i in "${VARIANT_MULTI[@]}"; do variant_child "multi-$i" "192.168.3.$i/32" 192.168.2.1/32 "$(variant_esp multi)" "${inside[@]}"; done ;;
 		roam) variant_child "$who" dynamic 192.168.2.1/32 "$(variant_esp roam)" "${inside[@]}" ;;
-		unique | mark) variant_child "$who" "10.1.$n.1/32" "10.2.$n.1/32" "$(variant_esp local)" ;;
+		unique | mark) variant_child "$who" "10.1.$n.1/32" "10.2.$n.1/32" "$(variant_esp "$who")" ;;
 		transport) variant_child transport "10.10.11.$n/32" 10.10.20.1/32 "$(variant_esp local)" 'mode = transport' ;;
 		*) variant_child "$who" "192.168.3.$n/32" 192.168.2.1/32 "$(variant_esp "$kind")" "${inside[@]}" ;;
 		esac
@@ -178,7 +195,7 @@ variant_files()
 		for kind in "${VARIANT_IF[@]}"; do
 			printf '[ipsec.tunnel."%s"]\ntype = "dynamic"\npublic = "int-IPsec-Public-1"\nprivate = "int-IPsec-Private-1"\ninterface = "v-%s"\n' "$kind" "$kind"
 		done
-		for who in unique-1 unique-2 mark-1 mark-2 transport; do
+		for who in "${VARIANT_LOCAL[@]}" transport; do
 			printf '[ipsec.tunnel."%s"]\npublic = "int-IPsec-Public-1"\nprivate = "int-IPsec-Private-1"\n' "$who"
 		done
 	} >"$etc/mcipsec/conf.d/variants.toml"
@@ -193,13 +210,15 @@ variant_certificates()
 	root = x509.Entity("root", None, True)
 	sub = x509.Entity("sub", root, True)
 	gateway, peer = x509.Entity("gw.test", root), x509.Entity("peer.test", sub)
+	revoked = x509.Entity("revoked.test", sub)
 	for node in sys.argv[2:]:
 	    ce = node == "CE-1"
 	    own = peer if ce else gateway
 	    files = {"x509ca/root.der": root.certificate, "x509/" + ("peer" if ce else "gw"): own.certificate,
-	             "ecdsa/key.der": own.key.private(), "x509crl/root.der": root.crl(), "x509crl/sub.der": sub.crl()}
+	             "ecdsa/key.der": own.key.private(), "x509crl/root.der": root.crl(), "x509crl/sub.der": sub.crl([revoked])}
 	    if ce:
-	        files["x509ca/sub.der"] = sub.certificate
+	        files.update({"x509ca/sub.der": sub.certificate, "x509/revoked": revoked.certificate,
+	                      "ecdsa/revoked.der": revoked.key.private()})
 	    for path, data in files.items():
 	        path = os.path.join(sys.argv[1], node, "etc/swanctl", path)
 	        os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -216,10 +235,10 @@ variant_net_gateway()	# NODE
 		for kind in "${VARIANT_IF[@]}"; do
 			printf 'link add v-%s mtu 1400 master vprn2 type xfrm dev lo if_id %s\nlink set v-%s up\n' "$kind" "$(variant_if_id "$kind")" "$kind"
 		done
-		for who in unique-1 unique-2 mark-1 mark-2; do
+		for who in "${VARIANT_LOCAL[@]}"; do
 			printf 'addr add 10.2.%s.1/32 dev lo\n' "${VARIANT[$who]}"
 		done
-		for who in mark-1 mark-2; do
+		for who in mark-1 mark-2 mark-3; do
 			printf 'route add 10.1.%s.1/32 via 172.16.1.100\n' "${VARIANT[$who]}"
 		done
 	} | net_batch "$1"
@@ -293,7 +312,7 @@ variant_drawn()
 		printf 'link add v-%s type xfrm dev lo if_id %s\nlink set v-%s up\nroute add 10.1.%s.1/32 dev v-%s\n' "$who" "${id#* }" "$who" "$n" "$who" |
 			net_batch "$1" || return 1
 	done
-	for who in mark-1 mark-2; do
+	for who in mark-1 mark-2 mark-3; do
 		id=$(variant_ids "$1" "$who") n=${VARIANT[$who]}
 		[[ $id = 'mark 0x'* ]] && [ "$(wc -l <<<"$id")" = 1 ] || { diag "$1: $who: $id"; return 1; }
 		rules+="add rule ip m in ip saddr { 10.10.11.$n, 10.1.$n.1 } meta mark set ${id#* }; add rule ip m out ip daddr 10.1.$n.1 meta mark set ${id#* };"
@@ -313,6 +332,20 @@ variant_pings()
 	transport) lab CE-1 ping -I "10.10.11.$n" -c 1 -W 1 10.10.20.1 ;;
 	*) customer_pings "$n" ;;
 	esac
+}
+
+# variant_refused WHO [BEFORE]: the gateway does not believe the customer; BEFORE: how often so far
+variant_refused() { ! variant_up "$1" 2>/dev/null && [ "$(grep -c 'received AUTHENTICATION_FAILED' "$LAB_DIR/CE-1/log/charon.log")" -gt "${2:-0}" ]; }
+
+# variant_checked GATEWAY CN RESULT: of the last certificate of that name whose status its charon
+# looked up, says what came of it: good, or revoked
+variant_checked()
+{
+	[ "$(awk -v cn="\"CN=$2\"" '
+		/checking certificate status of/ { this = index($0, cn) }
+		this && /certificate was revoked/ { last = "revoked" }
+		this && /certificate status is good/ { last = "good" }
+		END { print last }' "$LAB_DIR/$1/log/charon.log")" = "$3" ]
 }
 
 # ce_spis KIND: all the SPIs that CE-1 has of one kind: initiator-spi, spi-in
