@@ -7,6 +7,8 @@
 # traffic.
 #   1. MIMP, BFD and MCS are filtered between them: the traffic stays on SeGW-1,
 #      which wins the election; the CE rekeys meanwhile.
+#      Then with SeGW-2 as master: P-1, which has preferred it, turns to SeGW-1, the one
+#      that the routing policy designates for as long as both are eligible.
 #      Then the same with P-1's packets at SeGW-2 for a while. No record changes, but
 #      CE-1 takes nothing below the numbers that SeGW-2 has used.
 #   2. SeGW-1 is cut off alive: the traffic moves to SeGW-2, which rekeys; SeGW-1
@@ -27,10 +29,13 @@ asked_for_life()
 	jq -e '(.INFORMATIONAL // 0) == (.CREATE_CHILD_SA // 0) + 1' <<<"$got" >/dev/null || { diag "SeGW-1 began $got"; return 1; }
 }
 
+# p1_hears ROUTES: neighbour and local preference of each of P-1's routes to CE-1
+p1_hears() { [ "$(p1_routes 192.168.1.1/32 | tr '\n' ' ')" = "$1 " ]; }
+
 # asked_ids: how often SeGW-1's charon was told message ids
 asked_ids() { grep -c "peer says message IDs" "$LAB_DIR/SeGW-1/log/charon.log" || :; }
 
-plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 52))
+plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 59))
 scene_up
 
 t=$EPOCHREALTIME
@@ -41,8 +46,14 @@ check "force-switchover to SeGW-2" \
 	hand_over SeGW-1
 check_wait "SeGW-2 serves what was rekeyed at SeGW-1" 20 ping_ce
 check_wait "protection status nominal on both" 60 nominal
-check "force-switchover back" \
-	hand_over SeGW-2
+check_wait "control: P-1 prefers SeGW-2, the master" 20 eval 'p1_prefers sdp-300 && p1_hears "segw1 100 segw2 200"'
+check "the filter again" filter_on
+check_wait "both are eligible" 20 roles SeGW-1 eligible SeGW-2 eligible
+check_wait "P-1 hears of both, better of SeGW-1, the designated one, and prefers it" 20 eval 'p1_prefers sdp-200 && p1_hears "segw1 200 segw2 100"'
+check_wait "CE-1's ping goes on" 20 ping_ce
+check "it stays so while both are eligible" eval 'roles SeGW-1 eligible SeGW-2 eligible && p1_prefers sdp-200'
+check "the filter goes" filter_off
+check_wait "SeGW-1 is master, SeGW-2 standby" 30 roles SeGW-1 master SeGW-2 standby
 check_wait "protection status nominal on both" 60 nominal
 
 check_wait "(CE-1 has one CHILD_SA)" 30 eval 'ce_child_spis | wc -w | grep -qx 2'
