@@ -4,7 +4,8 @@
 # long_vrrp.sh - priority events on a real keepalived, beside what the demo has: two
 # events of two tunnel-groups on one instance, of which the lowest explicit priority
 # counts; explicit priority 0; hold-set and hold-clear, with the times that the log
-# has; a group that forwards again within hold-set; neither a planned restart of the
+# has; the one MAC address of the virtual one, which the switch learns at the new master's
+# port; a group that forwards again within hold-set; neither a planned restart of the
 # agent nor a reload of the policy lets the instance go. Priorities as the switch sees
 # them in the advertisements. Seed "MC-IPSec Aware VRRP". VRRPv3 for IPv6: long_ipv6.sh.
 #
@@ -41,6 +42,18 @@ advert() { lab S-1 timeout "${3:-10}" tcpdump -nn -v -c 1 -i "port-segw${1#SeGW-
 advertises() { [ "$(advert "$1" "$2")" = "prio $3" ]; }
 track_is() { [ "$(lab "$1" cat "/run/mcipsec/vrrp/$2.track")" = "$3" ]; }
 
+# vmac VRID: of RFC 5798, section 7.3. asked ADDRESS: what CE-1 gets to know when it has
+# forgotten it. at_port VRID NODE: where the switch has the address.
+vmac() { printf '00:00:5e:00:01:%02x' "$1"; }
+asked()
+{
+	lab CE-1 ip neigh del "$1" dev int-CE1-S1 2>/dev/null
+	lab CE-1 ping -c 1 -W 2 "$1" >/dev/null 2>&1
+	lab CE-1 ip neigh show "$1" dev int-CE1-S1 | grep -o 'lladdr [^ ]*'
+}
+asked_is() { [ "$(asked "$1")" = "lladdr $2" ]; }
+at_port() { lab S-1 bridge fdb show br vpls3 | grep -q "^$(vmac "$1") dev port-segw${2#SeGW-} "; }
+
 # when NODE SINCE FILTER: the time of the first such entry of the log
 when() { ask "$1" "[.entries[] | select(.time >= $2 and ($3))][0].time // empty" show log; }
 turned() { echo ".event == \"tMcPeerIPsecTnlGrpMasterStateChg\" and .tunnel_group == 1 and .fields.new_state == \"$1\""; }
@@ -55,7 +68,7 @@ leave() { signal "$1" mcipsecd USR2 && poll 5 gone "$1"; }
 # turns: how often SeGW-1's keepalived changed the state of VRRP 10
 turns() { grep -cE '\(VRRP10\) [Ee]nter' "$LAB_DIR/SeGW-1/log/keepalived.out"; }
 
-plan $((SCENE_POINTS + 36))
+plan $((SCENE_POINTS + 41))
 scene_up
 check_wait "SeGW-1 is master of 1, SeGW-2 of 2" 30 masters SeGW-1 SeGW-2
 
@@ -63,6 +76,10 @@ check_wait "the event of group 2 alone: VRRP 10 is master with 120 on SeGW-1" 40
 check_wait "and so it says on the wire" 20 advertises SeGW-1 10 120
 check "the track file has the difference" track_is SeGW-1 VRRP10 -80
 check_wait "VRRP 20 is master with 200 on SeGW-2" 20 instance_is SeGW-2 VRRP20 "Master 200"
+check_wait "CE-1, asking anew, has each virtual address at its VRID's MAC address" 20 \
+	eval 'asked_is 172.16.1.254 "$(vmac 10)" && asked_is 172.16.1.250 "$(vmac 20)"'
+check_wait "the switch has one at SeGW-1, the other one at SeGW-2" 20 eval 'at_port 10 SeGW-1 && at_port 20 SeGW-2'
+check "control: an address of SeGW-1's own is at its own" asked_is 172.16.1.252 "$(gateway_mac SeGW-1)"
 
 check "force-switchover of group 2 to SeGW-1" hand_over SeGW-2 2
 check_wait "no event is set: VRRP 10 has its base priority, 200" 40 instance_is SeGW-1 VRRP10 "Master 200"
@@ -85,6 +102,8 @@ diag "hold-set $SET s: $(lag "$from" "$to")"
 check "$SET s after the group stopped forwarding" after $SET "$from" "$to"
 check "meanwhile SeGW-1 has shunted what CE-1 sent" test "$(shunted SeGW-1)" -gt "$shunted"
 check_wait "then keepalived lets go: VRRP 10 is SeGW-2's" 20 eval 'instance_is SeGW-1 VRRP10 "Backup 50" && vrrp_is SeGW-2 MASTER && vrrp_is SeGW-1 BACKUP'
+check_wait "the switch has its MAC address at SeGW-2 now" 20 at_port 10 SeGW-2
+check_wait "it is the same that CE-1, asking anew, gets from SeGW-2" 20 asked_is 172.16.1.254 "$(vmac 10)"
 check_wait "protection status nominal, both groups, both chassis" 60 all_nominal
 
 t=$EPOCHREALTIME
