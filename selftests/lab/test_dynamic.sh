@@ -4,7 +4,8 @@
 # test_dynamic.sh - a dynamic tunnel with several customers on one connection: each
 # is synchronised, gets a reverse route by its selectors on both chassis (state by
 # protocol number), and lives on over a power loss and over a return. A customer that
-# leaves takes its route along, on both.
+# leaves takes its route along, on both. What a customer sends by the standby is shunted:
+# the next-hops here are those for dynamic tunnels, and there are no others.
 
 . "$(dirname "$0")/scene.sh"
 . "$(dirname "$0")/customers.sh"
@@ -12,6 +13,7 @@
 scene_configure()
 {
 	customers_files "$1"
+	sed -i 's/^static-tunnel-redundant-next-hop/dynamic-tunnel-redundant-next-hop/' "$LAB_DIR/$1/etc/mcipsec/mcipsec.toml"
 	[ "$1" = SeGW-1 ] || customers_net
 }
 reverse_is()	# NODE PROTOCOL COUNT
@@ -19,9 +21,18 @@ reverse_is()	# NODE PROTOCOL COUNT
 	[ "$(lab "$1" ip route show table 2 dev customers proto "$2" | grep -c '^192\.168\.3\.')" = "$3" ]
 }
 p1_knows() { [ "$(lab P-1 birdc show route table vprn2 primary | grep -c '^192\.168\.3\.')" = "$1" ]; }
+shunted() { echo "$(ask "$1" "$(find_object gate) | .gate_counters | (.shunt_public | tostring) + \" \" + (.shunt_private | tostring)" show isa tunnel-group 1)"; }
+# shunts_both BEFORE: SeGW-2 has handed on more of both sides
+shunts_both()
+{
+	local was now
+	read -ra was <<<"$1"
+	read -ra now <<<"$(shunted SeGW-2)"
+	[ "${now[0]}" -ge $((was[0] + 3)) ] && [ "${now[1]}" -ge $((was[1] + 3)) ]
+}
 entries=$((2 + 2 * CUSTOMERS))
 
-plan $((SCENE_POINTS + 16))
+plan $((SCENE_POINTS + 19))
 scene_up
 check "the customers set up their tunnels" customers_up
 check_wait "each has an entry on both chassis" 40 \
@@ -30,6 +41,13 @@ check_wait "SeGW-1 has a reverse route for each, ipsec-master-with-peer" 10 reve
 check_wait "SeGW-2 has them as ipsec-non-master" 10 reverse_is SeGW-2 203 "$CUSTOMERS"
 check_wait "P-1 learns all of them" 30 p1_knows "$CUSTOMERS"
 check_wait "every customer's ping is answered" 40 customers_ping
+before=$(shunted SeGW-2)
+check "customer 1 sends by SeGW-2, the standby, and P-1 does" \
+	eval 'lab CE-1 ip route replace 10.10.20.1/32 via 172.16.1.253 && lab P-1 ip route replace table 2 192.168.3.1/32 via 192.168.203.1 dev sdp-300 metric 1'
+check "its pings are answered" lab CE-1 ping -I vprn2 -I 192.168.3.1 -c 5 -i 0.3 -W 2 192.168.2.1
+check "SeGW-2 has shunted both ways, by the next-hops for dynamic tunnels" shunts_both "$before"
+lab CE-1 ip route del 10.10.20.1/32
+lab P-1 ip route del table 2 192.168.3.1/32 metric 1
 check_wait "protection status nominal on both" 60 nominal
 ike=$(customers_ike)
 
