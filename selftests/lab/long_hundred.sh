@@ -4,15 +4,19 @@
 # long_hundred.sh - how long a switchover leaves the tunnels without protection. With one
 # tunnel 10 s, with a hundred customers on a dynamic one a minute, all of it emulated.
 # Planned, then by power loss: no customer authenticates anew, and every CHILD_SA gets
-# rekeyed.
+# rekeyed, at the pace of the configuration: RATE a second, each up to JITTER later than its
+# turn, never more than FLYING under way. Seed "Automatic CHILD_SA Rekey".
 
 CUSTOMERS=100
 . "$(dirname "$0")/scene.sh"
 . "$(dirname "$0")/customers.sh"
 
+RATE=5 JITTER=2 FLYING=4
 scene_configure()
 {
 	customers_files "$1"
+	printf '[isa.tunnel-group.1.rekey]\nrate = %d\njitter = %d\nin-flight = %d\n' $RATE $JITTER $FLYING \
+		>"$LAB_DIR/$1/etc/mcipsec/conf.d/rekey.toml"
 	[ "$1" = SeGW-1 ] || customers_net
 }
 settled() { sync_is SeGW-1 num_entries "$entries" && sync_is SeGW-2 num_entries "$entries" && nominal; }
@@ -35,7 +39,51 @@ force()	# FROM TO: two points. Sets t, to when it was asked for.
 	check_wait "$2 is master" 30 roles "$1" standby "$2" master
 }
 
-plan $((SCENE_POINTS + 25))
+# rekeys NODE SINCE: the CREATE_CHILD_SA requests that NODE began, as the switch saw them: how
+# many, in how many seconds, the most in any one second, the most that had no answer yet at
+# one time, the shortest time between two
+rekeys()
+{
+	python3 -c '
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import capture
+begun, open_, most, times = set(), set(), 0, []
+for when, mac, source, _, kind, fields, _ in capture.packets(sys.argv[2], float(sys.argv[4])):
+    if kind != "ike" or fields[2] != 36:
+        continue
+    key = fields[0], fields[4]
+    if source == "10.10.20.1" and mac == sys.argv[3] and not fields[3] & capture.RESPONSE:
+        if key not in begun:
+            begun.add(key)
+            open_.add(key)
+            times.append(when)
+            most = max(most, len(open_))
+    elif source != "10.10.20.1" and fields[3] & capture.RESPONSE:
+        open_.discard(key)
+second = max((sum(1 for u in times if t <= u < t + 1) for t in times), default=0)
+print(json.dumps({"begun": len(times), "seconds": round(times[-1] - times[0], 2) if times else 0, "second": second,
+                  "open": most, "left": len(open_), "gap": round(min((b - a for a, b in zip(times, times[1:])), default=0), 3)}))
+' "$LAB_SRC" "$OBS_DIR/public.pcap" "$(gateway_mac "$1")" "$2"
+}
+counter() { ask "$1" "$(find_object gate) | .counters.$2" show isa tunnel-group 1; }
+all_done() { [ "$(counter "$1" rekeys_total)" = "$2" ] && [ "$(counter "$1" rekeys_done)" = "$2" ] && [ "$(counter "$1" rekeys_failed)" = 0 ]; }
+# some_done NODE ALL: between the first and the last one. Sets progress.
+some_done() { progress=$(tunnel "$1" rekey) && [[ $progress =~ ^([0-9]+)\ of\ $2\ done$ ]] && [ "${BASH_REMATCH[1]}" -gt 0 ] && [ "${BASH_REMATCH[1]}" -lt "$2" ]; }
+# paced NODE SINCE ALL: one late start may be made up for, so in a second there is one more.
+paced()
+{
+	check_wait "$3 of $3 rekeys are done" 120 all_done "$1" "$3"
+	seen=$(rekeys "$1" "$2")
+	diag "rekeys on the wire: $seen"
+	check "each has begun on the wire" test "$(jq .begun <<<"$seen")" -ge "$3" -a "$(jq .left <<<"$seen")" = 0
+	check "$RATE a second, one late one besides" test "$(jq .second <<<"$seen")" -le $((RATE + 2))
+	check "none of them in one go: they take what the pace says" jq_ok ".seconds >= ($3 - 1) / $RATE * 0.9" <<<"$seen"
+	check "never more than $FLYING under way" test "$(jq .open <<<"$seen")" -le $FLYING -a "$(jq .open <<<"$seen")" -ge 1
+}
+jq_ok() { jq -e "$@" >/dev/null; }
+
+plan $((SCENE_POINTS + 25 + 6))
 scene_up
 entries=2
 force SeGW-1 SeGW-2
@@ -47,10 +95,14 @@ check "$CUSTOMERS customers set up their tunnels" customers_up
 check_wait "all are on both chassis, protection status nominal" 300 settled
 ike=$(customers_ike) spis=$(child_spis)
 
+since=$EPOCHREALTIME
 force SeGW-1 SeGW-2
+check_wait "SeGW-2 shows how far the rekeys are" 60 some_done SeGW-2 $((CUSTOMERS + 1))
+diag "$progress"
 nominal_again 60 "$CUSTOMERS customers, planned"
 check_wait "every customer's ping is answered" 120 customers_ping
 check_wait "every CHILD_SA is rekeyed" 300 all_rekeyed
+paced SeGW-2 "$since" $((CUSTOMERS + 1))
 check "no customer has authenticated anew" ike_same
 check_wait "nominal" 120 settled
 
