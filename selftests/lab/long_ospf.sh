@@ -4,11 +4,21 @@
 # long_ospf.sh - the gateway address in a routed public side: the example's filter for
 # OSPF, as it stands there, announces the /32 from both gateways with a metric by state.
 # P-1 follows the master, with its peer and without (seed, "Routing in Public Service").
+#
+# The chassis have a source-address for each other that is not their system address. The link
+# between them is cut while there is a way by P-1: they lose sight of each other until OSPF has
+# found it, then MIMP, BFD and MCS go by it (seed, "MIMP": over any topology).
 
 . "$(dirname "$0")/scene.sh"
 
+peer_address() { echo "192.0.2.1$((3 - ${1#SeGW-}))"; }
+
 scene_configure()
 {
+	local n=${1#SeGW-}
+	sed -i -e "s/peer\.\"192\.0\.2\.$((3 - n))\"/peer.\"$(peer_address "$1")\"/" \
+		-e "/^\[redundancy\.multi-chassis\.peer\.[^.]*[.0-9]*\"\]$/a source-address = \"192.0.2.1$n\"" "$LAB_DIR/$1/etc/mcipsec/mcipsec.toml"
+	lab "$1" ip addr add "192.0.2.1$n/32" dev system
 	sed -i '/^protocol ospf/,/^}/s/export none;/export filter ipsec_to_ospf;/' "$LAB_DIR/$1/etc/bird/bird.conf"
 }
 
@@ -24,13 +34,41 @@ public_route()
 public_is() { public=$(public_route); [ "$public" = "$1" ] || { echo "$public"; return 1; }; }
 announcers() { lab P-1 birdc show ospf lsadb type 5 | awk '$2 == "10.10.20.1" { print $3 }' | sort | tr '\n' ' '; }
 
-plan $((SCENE_POINTS + 7))
+source_is() { [ "$(ask "$1" "$(find_object source_addr) | .source_addr" show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")")" = "$2" ]; }
+# heard PORT EXPRESSION: such packets of MIMP, BFD and MCS that enter or leave SeGW-1 there in 3 s
+heard() { timeout 3 tcpdump -nn -l -i "$1" "(udp port 7655 or udp port 4784 or tcp port 7656) and $2" 2>/dev/null | grep -c .; }
+# way_is DEVICE DEVICE: of SeGW-1 to the peer, and of SeGW-2
+way_is() { lab SeGW-1 ip route get 192.0.2.12 from 192.0.2.11 | grep -q "dev $1 " && lab SeGW-2 ip route get 192.0.2.11 from 192.0.2.12 | grep -q "dev $2 "; }
+direct() { way_is int-SeGW1-SeGW2 int-SeGW2-SeGW1; }
+lost_sight() { roles SeGW-1 eligible SeGW-2 eligible; }
+settled() { { roles SeGW-1 master SeGW-2 standby || roles SeGW-1 standby SeGW-2 master; } && nominal; }
+EACH_OTHER='host 192.0.2.11 and host 192.0.2.12'
+
+plan $((SCENE_POINTS + 23))
 scene_up
+check "each speaks from its source-address" eval 'source_is SeGW-1 192.0.2.11 && source_is SeGW-2 192.0.2.12'
+check "on the link between them there is MIMP, BFD and MCS of these addresses" test "$(heard w12-segw1 "$EACH_OTHER")" -ge 5
+check_is "and none of others" 0 heard w12-segw1 "not ($EACH_OTHER)"
 check_wait "both gateways announce the gateway address" 30 eval '[ "$(announcers)" = "192.0.2.1 192.0.2.2 " ]'
 check_wait "P-1 prefers SeGW-1, the master with its peer: metric 10" 20 public_is "int-P1-SeGW1 20"
 check "force-switchover" hand_over SeGW-1
 check_wait "P-1 prefers SeGW-2, the master with its peer: metric 10" 20 public_is "int-P1-SeGW2 20"
 check_wait "nominal on both" 60 nominal
+
+check "(the way to the peer is the link between them)" direct
+check_is "control: nothing of it goes by P-1" 0 heard w1p-segw1 "$EACH_OTHER"
+check "the link is cut, silently" eval 'cable_cut w12-segw1 && cable_cut w12-segw2'
+check_wait "they lose sight of each other" 20 lost_sight
+check_wait "OSPF finds the way by P-1" 30 way_is int-SeGW1-P1 int-SeGW2-P1
+check_wait "one is master, one standby, nominal on both" 90 settled
+check "what they say goes by P-1" test "$(heard w1p-segw1 "$EACH_OTHER")" -ge 5
+check_wait "CE-1's ping goes on" 20 ping_ce
+[ "$(mc SeGW-2 mastership)" = master ] || hand_over SeGW-1
+check_wait "SeGW-2 is made master on that way, nominal" 60 eval 'roles SeGW-1 standby SeGW-2 master && nominal'
+check "the link is there again" eval 'cable_mend w12-segw1 && cable_mend w12-segw2'
+check_wait "the way is the link again" 60 direct
+check_wait "SeGW-2 is master still, nominal on both" 60 eval 'roles SeGW-1 standby SeGW-2 master && nominal'
+check "CE-1 has authenticated once" scene_same_ike
 node_kill SeGW-1
 check_wait "SeGW-1 has lost power: SeGW-2 is eligible" 30 mc_is SeGW-2 mastership eligible
 check_wait "P-1 prefers it still, without its peer: metric 20" 20 public_is "int-P1-SeGW2 30"
