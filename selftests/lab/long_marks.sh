@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # long_marks.sh - how packets are marked and how large they may be, seen on the wire:
-#   MIMP, BFD and MCS between the chassis carry DSCP CS6, and so does the gateways' IKE,
+#   MIMP, BFD and MCS between the chassis carry DSCP CS6 and have the socket priority, each
+#   packet of both chassis, the first of TCP included, and the gateways' IKE has that DSCP,
 #   as its connection asks for (dscp);
 #   the DSCP of a customer's packet is on its ESP, from both gateways;
 #   what is too long for the tunnel is answered with the tunnel's MTU, by the master and
@@ -20,7 +21,35 @@ scene_configure()
 {
 	sed -i -e 's/mobike = no/&\n\t\tdscp = 110000/' -e 's/start_action = none/&\n\t\t\t\tcopy_df = no/' \
 		"$LAB_DIR/$1/etc/swanctl/conf.d/tunnel-1.conf"
+	# Packets of this node by their priority in the kernel, before anything runs here.
+	lab "$1" nft -f - <<-EOT
+	table inet wire {
+		counter six { }
+		counter others { }
+		chain out {
+			type filter hook output priority 0
+			oifname lo accept
+			tcp flags & rst != 0 accept	# of the kernel, where nobody listens
+			meta l4proto udp udp dport { 7655, 4784 } goto judge
+			meta l4proto tcp tcp dport 7656 goto judge
+			meta l4proto tcp tcp sport 7656 goto judge
+		}
+		chain judge {
+			meta priority 0:6 counter name six accept
+			counter name others
+		}
+	}
+	EOT
+	[ "$1" = SeGW-1 ] || sniff
 }
+# sniff: what the chassis say to each other from the first packet on
+sniff()
+{
+	tcpdump -i w12-segw1 -n -U -w "$WIRE" 'udp port 7655 or udp port 4784 or tcp port 7656' >/dev/null 2>"$WIRE.out" &
+	sniffer=$!
+	wait_for "the capture between the chassis runs" 20 grep -q 'listening on' "$WIRE.out"
+}
+priority() { lab "$1" nft -j list counter inet wire "$2" | jq '[.nftables[].counter? // empty | .packets] | add'; }
 # outer ADDRESS MAC PROTOCOL EXPRESSION: packets of that protocol from ADDRESS, sent by MAC, for
 # whose IP header `ip` the expression holds.
 outer()
@@ -53,15 +82,21 @@ ping_gw_other() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 10.10.20.1 >/dev/null;
 ping_vrrp() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 172.16.1.254 >/dev/null; }
 counter() { ask "$1" "$(find_object gate) | .gate_counters.$2" show isa tunnel-group 1; }
 
-plan $((SCENE_POINTS + 38))
+plan $((SCENE_POINTS + 38 + 6 + 1 + 4))
 scene_up
-tcpdump -i w12-segw1 -n -U -w "$WIRE" 'udp port 7655 or udp port 4784 or tcp port 7656' >/dev/null 2>&1 &
-sniffer=$!
 check_wait "MIMP, BFD and MCS are on the wire" 60 eval 'some "udp port 7655" && some "udp port 4784" && some "tcp port 7656"'
 kill "$sniffer"
 wait "$sniffer" 2>/dev/null
 for what in "udp port 7655" "udp port 4784" "tcp port 7656"; do
 	check_is "each packet of $what has CS6" 0 between "$what and ip[1] & 0xfc != 0xc0"
+	for node in 1 2; do
+		check "(SeGW-$node has sent some)" test "$(between "$what and src host 192.0.2.$node")" -ge 5
+	done
+done
+check "among them are the SYN of MCS and its answer" test "$(between 'tcp[13] & 0x12 = 0x02')" -ge 1 -a "$(between 'tcp[13] & 0x12 = 0x12')" -ge 1
+for node in SeGW-1 SeGW-2; do
+	check "$node: its kernel gave them the priority 6" test "$(priority "$node" six)" -ge 20
+	check_is "$node: and none another one" 0 priority "$node" others
 done
 
 for node in SeGW-1 SeGW-2; do
