@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # long_mastership.sh - each reason for protection status notReady is brought about,
-# shown on the chassis that it concerns, logged, and goes again; BFD goes and comes
-# at run time, by configuration and on the wire; after a planned switchover the
-# status is nominal within 10 s. CE-1's tunnel lives through all of it.
+# shown on the chassis that it concerns, logged, and goes again; a switchover whose standby
+# does not get ready is given up; BFD goes and comes at run time, by configuration and on the
+# wire; after a planned switchover the status is nominal within 10 s. CE-1's tunnel lives
+# through all of it.
 # Seed "Protection Status", "MIMP Protocol States".
 
 . "$(dirname "$0")/scene.sh"
@@ -50,6 +51,8 @@ filter()
 }
 filter_off() { lab SeGW-1 nft delete table inet apart; }
 settled() { roles SeGW-1 master SeGW-2 standby && nominal; }
+# timed_out NODE: a switchover away from it, told not to wait longer
+timed_out() { lab "$1" mcipsec tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now wait 1 ignore-protection-status >/dev/null 2>"$LAB_DIR/stderr"; [ $? = 6 ] && grep -q 'not done after 1 s' "$LAB_DIR/stderr"; }
 mda() { lab "$1" mcipsec admin isa tunnel-group 1 mda 1/2 "$2"; }
 mimp_rx() { ask "$1" "$(find_object mimp_counters) | .mimp_counters.rx" show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")"; }
 hears() { [ "$(mimp_rx SeGW-1)" -gt "$1" ] && [ "$(mimp_rx SeGW-2)" -gt "$2" ]; }
@@ -78,7 +81,7 @@ anew()
 }
 tunnel_1() { lab CE-1 swanctl --list-sas --ike tunnel-1 --raw | grep -oE '(initiator|responder)-spi=[0-9a-f]+' | sort -u | tr '\n' ' '; }
 
-plan $((SCENE_POINTS + 63))
+plan $((SCENE_POINTS + 66))
 scene_up
 check "nominal has no reason, on either" eval 'no_reason SeGW-1 && no_reason SeGW-2'
 
@@ -104,6 +107,9 @@ check "entries pending: SeGW-2's charon hangs" signal SeGW-2 charon STOP
 check "the customer rekeys all the same: the output is not held for ever" ce --rekey --child tunnel-1
 check_wait "SeGW-1 says that entries are pending" 30 has SeGW-1 '[0-9]+ entries pending'
 check "and that held output timed out" has SeGW-1 'held output timed out'
+check "mastership has not moved" roles SeGW-1 master SeGW-2 standby
+check "a switchover that cannot be over in a second says so: exit code 6" timed_out SeGW-1
+check_wait "it is given up" 30 mc_is SeGW-1 switchover "failed: the standby did not get ready in time"
 check "mastership has not moved" roles SeGW-1 master SeGW-2 standby
 check "charon goes on" signal SeGW-2 charon CONT
 check_wait "nominal again on both" 60 settled
