@@ -10,12 +10,22 @@
 # rewritten to `deb-src` in a private list, with private state, so no registry
 # is named here and the user's /etc/apt is only read.
 #
+# A version that this machine's own release does not have is looked for where
+# the release is: the other one's name takes the place of its own in that list.
+#
 # usage: fetch.sh [BUILD-DIR]       prints the source directory
+# Environment: STRONGSWAN_VERSION=5.9.8 (bookworm) or 6.0.1 (trixie)
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 build=${1:-$here/../build/strongswan}
 want=${STRONGSWAN_VERSION:-5.9.8}
+own=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+case $want in
+5.9.8) suite=bookworm ;;
+6.0.1) suite=trixie ;;
+*) suite=$own ;;
+esac
 
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
@@ -30,7 +40,7 @@ fi
 
 say() { echo "fetch.sh: $*" >&2; }
 
-apt=$build/apt
+apt=$build/apt-$suite
 rm -rf "$apt/sources"
 mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/sources"
 
@@ -46,6 +56,15 @@ for f in /etc/apt/sources.list.d/*.sources; do
 	sed 's/^Types:.*/Types: deb-src/' "$f" \
 		>"$apt/sources/$(basename "$f")"
 done
+if [ "$suite" != "$own" ]; then
+	for f in "$apt"/sources/*; do
+		sed -E -i ":again
+			s/([[:space:]])$own(-[a-z-]+)?([[:space:]]|\$)/\\1$suite\\2\\3/
+			t again" "$f"
+		# somebody else's archive has nothing to do with it
+		grep -qw "$suite" "$f" || rm "$f"
+	done
+fi
 
 apt_() {
 	tool=$1

@@ -153,9 +153,7 @@ static uint64_t digest_of(private_mcipsec_announce_t *this, mcipsec_buf_t *buf,
  */
 static char *unfit_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
 {
-	return mcipsec_collect_unknown_ppk(ike_sa, entry)
-				? "uses an unknown postquantum pre-shared key"
-				: "does not fit a record";
+	return mcipsec_collect_underivable(ike_sa, entry) ?: "does not fit a record";
 }
 
 /**

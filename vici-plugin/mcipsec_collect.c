@@ -4,8 +4,7 @@
  */
 
 #include "mcipsec_collect.h"
-
-/** Largest value of a vici message */
+#include "mcipsec_swan.h"
 
 /** Conditions that belong to the chassis, not to the IKE_SA */
 #define CONDITIONS_LOCAL	(COND_STALE | COND_REAUTHENTICATING | \
@@ -133,10 +132,18 @@ static uint8_t ike_state(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
 	}
 }
 
-bool mcipsec_collect_unknown_ppk(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
+char *mcipsec_collect_underivable(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
 {
-	return ike_sa->has_condition(ike_sa, COND_PPK) && !entry->rekeyed &&
-		   !entry->ppk_id.len;
+	if (entry->more_kes)
+	{
+		return "was made by more than one key exchange (RFC 9370)";
+	}
+	if (ike_sa->has_condition(ike_sa, COND_PPK) && !entry->rekeyed &&
+		!entry->ppk_id.len)
+	{
+		return "uses an unknown postquantum pre-shared key";
+	}
+	return NULL;
 }
 
 mcipsec_buf_t mcipsec_collect_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry,
@@ -231,8 +238,8 @@ mcipsec_buf_t mcipsec_collect_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry,
 	record->eap_id = bytes(eap);
 
 	buf = mcipsec_ike_record_encode(record, static_len);
-	if (mcipsec_collect_unknown_ppk(ike_sa, entry))
-	{	/* SK_d cannot be derived from what a record would carry */
+	if (mcipsec_collect_underivable(ike_sa, entry))
+	{
 		mcipsec_buf_wipe(&buf);
 		buf.failed = TRUE;
 	}
@@ -290,7 +297,7 @@ mcipsec_buf_t mcipsec_collect_child(child_sa_t *child_sa,
 		.initiator = entry->initiator,
 		.spi_in = ntohl(child_sa->get_spi(child_sa, TRUE)),
 		.spi_out = ntohl(child_sa->get_spi(child_sa, FALSE)),
-		.rekey_spi = ntohl(child_sa->get_rekey_spi(child_sa)),
+		.rekey_spi = ntohl(mcipsec_swan_get_rekey_spi(child_sa)),
 		.cpi_in = child_sa->get_cpi(child_sa, TRUE),
 		.cpi_out = child_sa->get_cpi(child_sa, FALSE),
 		.encr_i = bytes(entry->encr_i),

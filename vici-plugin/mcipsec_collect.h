@@ -31,10 +31,13 @@ mcipsec_buf_t mcipsec_collect_ike(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry,
 								  uint32_t mid_in, size_t *static_len);
 
 /**
- * Do the keys of an IKE_SA depend on a postquantum pre-shared key of which no
- * record could tell the identity?
+ * Why nobody could derive the keys of an IKE_SA from a record: they depend on a
+ * postquantum pre-shared key of which none could tell the identity, or on more
+ * than one key exchange.
+ *
+ * @return				what is to be told, static text; NULL if they can be
  */
-bool mcipsec_collect_unknown_ppk(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry);
+char *mcipsec_collect_underivable(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry);
 
 /**
  * Encode a CHILD_SA.

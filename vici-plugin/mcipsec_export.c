@@ -4,9 +4,9 @@
  */
 
 #include "mcipsec_export.h"
+#include "mcipsec_swan.h"
 
 #include <encoding/payloads/sa_payload.h>
-#include <sa/ikev2/keymat_v2.h>
 #include <sa/task.h>
 
 typedef struct private_mcipsec_export_t private_mcipsec_export_t;
@@ -46,7 +46,7 @@ static mcipsec_group_entry_t *group_of(private_mcipsec_export_t *this,
 }
 
 METHOD(listener_t, ike_keys, bool,
-	private_mcipsec_export_t *this, ike_sa_t *ike_sa, key_exchange_t *dh,
+	private_mcipsec_export_t *this, ike_sa_t *ike_sa, mcipsec_kes_t *kes,
 	chunk_t dh_other, chunk_t nonce_i, chunk_t nonce_r, ike_sa_t *rekey,
 	shared_key_t *shared, auth_method_t method)
 {
@@ -57,7 +57,7 @@ METHOD(listener_t, ike_keys, bool,
 
 	this->table->lock->lock(this->table->lock);
 	group = group_of(this, rekey ?: ike_sa);
-	if (group && dh->get_shared_secret(dh, &secret))
+	if (group && mcipsec_swan_secret(kes, &secret))
 	{
 		mcipsec_ike_key(ike_sa->get_id(ike_sa), key);
 		entry = this->table->get_ike(this->table, key, TRUE);
@@ -71,8 +71,9 @@ METHOD(listener_t, ike_keys, bool,
 		entry->nonce_i = chunk_clone(nonce_i);
 		entry->nonce_r = chunk_clone(nonce_r);
 		entry->secret = secret;
-		entry->rekeyed = rekey != NULL;
-		if (rekey)
+		entry->more_kes = mcipsec_swan_more_kes(kes, ike_sa, rekey);
+		entry->rekeyed = rekey && rekey != ike_sa;
+		if (entry->rekeyed)
 		{
 			keymat_v2_t *keymat = (keymat_v2_t*)rekey->get_keymat(rekey);
 

@@ -12,6 +12,7 @@
 #include "mcipsec_midsync.h"
 #include "mcipsec_record.h"
 #include "mcipsec_resend.h"
+#include "mcipsec_swan.h"
 
 #include <processing/jobs/delete_child_sa_job.h>
 #include <processing/jobs/delete_ike_sa_job.h>
@@ -314,6 +315,7 @@ static void drop_tasks(ike_sa_t *ike_sa)
 				/* it has ended for everybody; charon keeps its inbound half for
 				 * late packets, and would not get to remove it any more */
 				ike_sa->remove_child_sa(ike_sa, enumerator);
+				mcipsec_swan_unlink(child_sa);
 				child_sa->destroy(child_sa);
 				break;
 			default:
@@ -577,6 +579,7 @@ METHOD(mcipsec_group_t, delete_child, u_int,
 {
 	uint8_t parent[MCIPSEC_KEY_IKE];
 	mcipsec_child_entry_t *entry;
+	child_sa_t *child_sa;
 	ike_sa_t *ike_sa;
 	uint32_t spi;
 	status_t status = NOT_FOUND;
@@ -603,6 +606,11 @@ METHOD(mcipsec_group_t, delete_child, u_int,
 			entry->published = FALSE;
 		}
 		this->table->lock->unlock(this->table->lock);
+		child_sa = ike_sa->get_child_sa(ike_sa, key[sizeof(spi)], spi, TRUE);
+		if (child_sa)
+		{
+			mcipsec_swan_unlink(child_sa);
+		}
 		status = ike_sa->destroy_child_sa(ike_sa, key[sizeof(spi)], spi);
 		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
 	}

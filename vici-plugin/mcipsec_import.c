@@ -7,6 +7,7 @@
 #include "mcipsec_import_child.h"
 #include "mcipsec_keys.h"
 #include "mcipsec_midsync.h"
+#include "mcipsec_swan.h"
 #include "mcipsec_vips.h"
 
 ENUM(mcipsec_import_result_names, MCIPSEC_INSTALLED, MCIPSEC_FAILED,
@@ -168,6 +169,9 @@ static void apply_state(ike_sa_t *ike_sa, mcipsec_ike_record_t *record)
 	DESTROY_IF(me);
 	DESTROY_IF(other);
 
+	/* what a newer charon may have in the bits beyond, this one does not know */
+	record->extensions &= MCIPSEC_EXTENSIONS;
+	record->conditions &= MCIPSEC_CONDITIONS;
 	for (i = 0; i < sizeof(ike_extension_t) * 8 - 1; i++)
 	{
 		if (record->extensions & 1ULL << i)
@@ -342,6 +346,7 @@ static void remember(mcipsec_ike_entry_t *entry,
 	entry->nonce_i = chunk_clone(chunk(record->nonce_i));
 	entry->nonce_r = chunk_clone(chunk(record->nonce_r));
 	entry->secret = chunk_clone(chunk(record->secret));
+	entry->more_kes = FALSE;
 	entry->rekeyed = record->rekeyed;
 	if (record->rekeyed)
 	{
@@ -363,6 +368,35 @@ static void remember(mcipsec_ike_entry_t *entry,
 }
 
 /**
+ * Why this charon could not go on with an IKE_SA, static text; NULL if it can.
+ * The next rekey would fail for an algorithm that only the other chassis knows.
+ */
+static char *unknown_algorithm(mcipsec_ike_record_t *record)
+{
+	prf_t *prf;
+
+	if (!enum_to_name(key_exchange_method_names, record->ke))
+	{
+		return "its key exchange method is not known to strongSwan " VERSION;
+	}
+	if (!enum_to_name(encryption_algorithm_names, record->encr))
+	{
+		return "its encryption is not known to strongSwan " VERSION;
+	}
+	if (record->integ && !enum_to_name(integrity_algorithm_names, record->integ))
+	{
+		return "its integrity algorithm is not known to strongSwan " VERSION;
+	}
+	prf = lib->crypto->create_prf(lib->crypto, record->prf);
+	if (!prf)
+	{
+		return "its pseudorandom function is not known to this charon";
+	}
+	prf->destroy(prf);
+	return NULL;
+}
+
+/**
  * Find what the record needs of charon's configuration
  *
  * @param peer_cfg	receives the connection, to be destroyed
@@ -373,6 +407,12 @@ static bool find_config(mcipsec_import_request_t *request,
 						mcipsec_ike_record_t *record, peer_cfg_t **peer_cfg,
 						shared_key_t **ppk, mcipsec_import_result_t *result)
 {
+	request->reason = unknown_algorithm(record);
+	if (request->reason)
+	{
+		*result = MCIPSEC_FAILED;
+		return FALSE;
+	}
 	*peer_cfg = charon->backends->get_peer_cfg_by_name(charon->backends,
 													   request->name);
 	if (!*peer_cfg || (*peer_cfg)->get_ike_version(*peer_cfg) == IKEV1)

@@ -9,6 +9,7 @@
  */
 
 #include "mcipsec_import_child.h"
+#include "mcipsec_swan.h"
 
 #define ATTEMPTS	3
 
@@ -107,9 +108,9 @@ static proposal_t *create_proposal(mcipsec_child_record_t *record)
  * Install kernel states and policies of a new CHILD_SA object; policies tells
  * whether it came to the policies
  */
-static status_t install(child_sa_t *child_sa, mcipsec_child_record_t *record,
-						linked_list_t *local_ts, linked_list_t *remote_ts,
-						bool *policies)
+static status_t install(ike_sa_t *ike_sa, child_sa_t *child_sa,
+				mcipsec_child_record_t *record, linked_list_t *local_ts,
+				linked_list_t *remote_ts, bool *policies)
 {
 	chunk_t encr_in, encr_out, integ_in, integ_out;
 	bool initiator = record->initiator;
@@ -138,6 +139,11 @@ static status_t install(child_sa_t *child_sa, mcipsec_child_record_t *record,
 		{
 			status = child_sa->install(child_sa, encr_out, integ_out, spi_out,
 								record->cpi_out, initiator, FALSE, TRUE);
+			if (status != SUCCESS)
+			{
+				mcipsec_swan_clear_outbound(ike_sa, child_sa, spi_out,
+											record->cpi_out);
+			}
 		}
 	}
 	if (status == SUCCESS)
@@ -170,7 +176,7 @@ static void destroy_failed(child_sa_t *child_sa, bool policies)
 }
 
 /**
- * State, outbound half and successor, as far as they changed
+ * State and outbound half, as far as they changed
  */
 static bool update(child_sa_t *child_sa, mcipsec_child_record_t *record)
 {
@@ -187,7 +193,6 @@ static bool update(child_sa_t *child_sa, mcipsec_child_record_t *record)
 	{
 		child_sa->remove_outbound(child_sa);
 	}
-	child_sa->set_rekey_spi(child_sa, htonl(record->rekey_spi));
 	child_sa->set_state(child_sa, record->state == MCIPSEC_CHILD_REKEYED ?
 						CHILD_REKEYED : CHILD_INSTALLED);
 	return ok;
@@ -265,7 +270,7 @@ static child_sa_t *create_child(ike_sa_t *ike_sa, child_cfg_t *config,
 		child_sa->set_proposal(child_sa, proposal);
 		proposal->destroy(proposal);
 
-		if (install(child_sa, record, local_ts, remote_ts,
+		if (install(ike_sa, child_sa, record, local_ts, remote_ts,
 					&policies) == SUCCESS && update(child_sa, record))
 		{
 			return child_sa;
@@ -294,6 +299,7 @@ static void remember(mcipsec_child_entry_t *entry,
 	entry->digest = 0;
 	entry->state = record->state;
 	entry->initiator = record->initiator;
+	entry->rekey_spi = htonl(record->rekey_spi);
 	chunk_clear(&entry->encr_i);
 	chunk_clear(&entry->encr_r);
 	chunk_clear(&entry->integ_i);
@@ -306,6 +312,32 @@ static void remember(mcipsec_child_entry_t *entry,
 							(record->age == MCIPSEC_NEVER ? 0 : record->age);
 	entry->rekey = when(record->rekey);
 	entry->expire = when(record->lifetime);
+}
+
+/**
+ * Tell the CHILD_SAs of an IKE_SA which one replaces them in a rekey that is not
+ * finished, as the records said. Lock held.
+ */
+static void link_rekeyed(mcipsec_table_t *table, ike_sa_t *ike_sa,
+						 uint32_t group)
+{
+	uint8_t key[MCIPSEC_KEY_CHILD];
+	mcipsec_child_entry_t *entry;
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		mcipsec_child_key(child_sa->get_protocol(child_sa),
+						  child_sa->get_spi(child_sa, TRUE), key);
+		entry = table->get_child(table, group, key, FALSE);
+		if (entry && entry->imported)
+		{
+			mcipsec_swan_set_rekey_spi(ike_sa, child_sa, entry->rekey_spi);
+		}
+	}
+	enumerator->destroy(enumerator);
 }
 
 /**
@@ -335,6 +367,7 @@ static void make_way(mcipsec_table_t *table, mcipsec_import_request_t *request,
 					 ike_sa_t *ike_sa, mcipsec_child_record_t *record)
 {
 	mcipsec_child_entry_t *entry;
+	child_sa_t *child_sa;
 
 	table->lock->lock(table->lock);
 	entry = table->get_child(table, request->group, request->key, FALSE);
@@ -343,6 +376,12 @@ static void make_way(mcipsec_table_t *table, mcipsec_import_request_t *request,
 		entry->published = FALSE;
 	}
 	table->lock->unlock(table->lock);
+	child_sa = ike_sa->get_child_sa(ike_sa, record->protocol,
+									htonl(record->spi_in), TRUE);
+	if (child_sa)
+	{
+		mcipsec_swan_unlink(child_sa);
+	}
 	ike_sa->destroy_child_sa(ike_sa, record->protocol, htonl(record->spi_in));
 }
 
@@ -493,6 +532,7 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 	table->lock->lock(table->lock);
 	remember(table->get_child(table, request->group, request->key, TRUE),
 			 request, record);
+	link_rekeyed(table, ike_sa, request->group);
 	table->lock->unlock(table->lock);
 	result = MCIPSEC_INSTALLED;
 

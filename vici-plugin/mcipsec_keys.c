@@ -7,8 +7,7 @@
  */
 
 #include "mcipsec_keys.h"
-
-#include <sa/ikev2/keymat_v2.h>
+#include "mcipsec_swan.h"
 
 typedef struct secret_exchange_t secret_exchange_t;
 
@@ -66,7 +65,7 @@ bool mcipsec_keys_into(keymat_t *keymat, proposal_t *proposal, ike_sa_id_t *id,
 	bool ok;
 
 	exchange = secret_exchange_create(keys->secret);
-	ok = v2->derive_ike_keys(v2, proposal, exchange, keys->nonce_i,
+	ok = mcipsec_swan_derive(v2, proposal, exchange, keys->nonce_i,
 							 keys->nonce_r, id, keys->old_prf, keys->old_skd);
 	exchange->destroy(exchange);
 	return ok;
@@ -111,6 +110,10 @@ keymat_t *mcipsec_keys_derive(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
 	};
 	keymat_t *keymat;
 
+	if (entry->more_kes)
+	{
+		return NULL;
+	}
 	keymat = keymat_create(IKEV2, id->is_initiator(id));
 	if (keymat && mcipsec_keys_into(keymat, ike_sa->get_proposal(ike_sa), id,
 									&keys))

@@ -17,6 +17,7 @@
 #include "mcipsec_midsync.h"
 #include "mcipsec_record.h"
 #include "mcipsec_retransmit.h"
+#include "mcipsec_swan.h"
 #include "mcipsec_task.h"
 
 #include <encoding/payloads/delete_payload.h>
@@ -257,6 +258,7 @@ static job_requeue_t answer_job(answer_t *answer)
 		if (child_sa)
 		{
 			charon->bus->child_updown(charon->bus, child_sa, FALSE);
+			mcipsec_swan_unlink(child_sa);
 			ike_sa->destroy_child_sa(ike_sa, answer->deleted[i].protocol,
 									 child_sa->get_spi(child_sa, TRUE));
 		}

@@ -201,6 +201,9 @@ struct mcipsec_ike_entry_t {
 	/** key derivation input */
 	chunk_t nonce_i, nonce_r, secret;
 
+	/** the keys depend on further key exchanges, RFC 9370 */
+	bool more_kes;
+
 	/** identity of a postquantum pre-shared key, if the peers agreed on one */
 	chunk_t ppk_id;
 
@@ -296,6 +299,9 @@ struct mcipsec_child_entry_t {
 
 	/** state to take the CHILD_SA up in, mcipsec_child_state_t */
 	uint8_t state;
+
+	/** of an imported one: outbound SPI of the one that replaces it, 0 if none */
+	uint32_t rekey_spi;
 
 	/** of an imported one: monotonic times of installation, rekeying, end; 0
 	 *  if there is none; installed is 0 for one made here */
