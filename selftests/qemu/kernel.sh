@@ -8,9 +8,10 @@
 #   release           its version string (uname -r)
 #   modules.squashfs  the part of its modules that the lab can use
 #   initrd.img        busybox, the modules that find the root, ./init
-#   build             headers to build modules against (KDIR)
+#   build             headers to build modules against (KDIR); not for a kernel of
+#                     another release, whose tools do not run here (toolchain.sh)
 #
-# usage: kernel.sh [6.1|6.12]      prints the directory's path
+# usage: kernel.sh [6.1|6.12|7.3]      prints the directory's path
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -20,9 +21,11 @@ series=${1:-6.1}
 case $series in
 6.1) suite=bookworm ;;
 6.12) suite=bookworm-backports ;;
-*) die "no such kernel series: $series (6.1 or 6.12)" ;;
+7.3) suite=trixie-backports ;;
+*) die "no such kernel series: $series (6.1, 6.12 or 7.3)" ;;
 esac
 dir=$LAB/kernel-$series
+own=$(. /etc/os-release && echo "$VERSION_CODENAME")
 
 boot_modules=(virtio_pci virtio_blk virtio_console virtio_rng squashfs overlay 9p 9pnet_virtio)
 
@@ -37,17 +40,28 @@ module_folders=(
 	fs/9p fs/fscache fs/netfs fs/overlayfs fs/squashfs
 )
 
+# Newer kernels come in parts that linux-image depends on.
+image_packages()
+{
+	echo "linux-image-$1"
+	APT_CONFIG=$LAB_APT/apt.conf apt-cache depends --no-recommends --no-suggests "linux-image-$1" |
+		sed -n "s/^  Depends: \(linux-\(base\|binary\|modules\)-$1\)$/\1/p"
+}
+
 fetch_kernel()
 {
-	local release
+	local release packages
 	lab_apt_init "$suite"
 	release=$(APT_CONFIG=$LAB_APT/apt.conf apt-cache depends --no-recommends --no-suggests \
 		linux-image-amd64 | sed -n 's/^  Depends: linux-image-\(.*\)/\1/p' | sort -V | tail -n 1)
 	[ -n "$release" ] || die "no linux-image-amd64 in $suite"
 	rm -rf "$dir.tmp"
-	lab_apt_unpack "$dir.tmp/image" "linux-image-$release"
+	mapfile -t packages < <(image_packages "$release")
+	lab_apt_unpack "$dir.tmp/image" "${packages[@]}"
 	echo "$release" >"$dir.tmp/release"
-	mv "$dir.tmp/image/boot/vmlinuz-$release" "$dir.tmp/vmlinuz"
+	# In boot, or beside the modules.
+	find "$dir.tmp/image" -type f -name 'vmlinuz*' -exec mv {} "$dir.tmp/vmlinuz" \;
+	[ -s "$dir.tmp/vmlinuz" ] || die "no image in ${packages[*]}"
 	rm -rf "$dir"
 	mv "$dir.tmp" "$dir"
 }
@@ -128,7 +142,7 @@ make_kernel()
 {
 	mkdir -p "$LAB"
 	[ -s "$dir/vmlinuz" ] || fetch_kernel
-	[ -e "$dir/build/Makefile" ] || fetch_headers
+	[ -e "$dir/build/Makefile" ] || [ "${suite%-backports}" != "$own" ] || fetch_headers
 	if [ ! -s "$dir/modules.squashfs" ] || [ "$0" -nt "$dir/modules.squashfs" ]; then
 		progress "modules of $(cat "$dir/release")" make_modules
 	fi
