@@ -19,6 +19,9 @@ V        ?= 0
 
 DESTDIR  ?=
 STAGE    := $(BUILD)/stage
+# check-matrix: the other release of Debian, and its strongSwan
+OTHER    := trixie
+OTHER_SWAN := 6.0.1
 LAB      := $(BUILD)/lab
 QEMU     := selftests/qemu
 KDIR_LAB  = $(LAB)/kernel-$(KERNEL)/build
@@ -43,7 +46,7 @@ help:
 deps:
 	@$(QEMU)/deps.sh
 
-## lab-images    lab root and stock kernel (KERNEL=6.1 or 6.12) under build/lab
+## lab-images    lab root and stock kernel (KERNEL=6.1, 6.12 or 7.3) under build/lab
 lab-images: deps
 	@$(QEMU)/root.sh >/dev/null
 	@$(QEMU)/kernel.sh $(KERNEL) >/dev/null
@@ -68,15 +71,22 @@ unit-tests: agent
 plugin: deps
 	@$(QEMU)/step.sh "build plugin" $(NICE) $(MAKE) -C vici-plugin O=$(BUILD)/plugin
 
+# For the charon of the other release: objects and headers of its own.
+plugin-other: deps
+	@$(QEMU)/step.sh "build plugin for strongSwan $(OTHER_SWAN)" $(NICE) \
+		$(MAKE) -C vici-plugin SWAN_VERSION=$(OTHER_SWAN) O=$(BUILD)/plugin-$(OTHER_SWAN)
+.PHONY: plugin-other
+
 ## track         mcipsec-track and mcipsec-trackd
 track: deps
 	@$(QEMU)/step.sh "build keepalived-track" $(NICE) $(MAKE) -C keepalived-track O=$(BUILD)/track
 
 # ---- installing ------------------------------------------------------------------
-# User space only; the module is installed for the kernel it was built for.
+# User space only; the module is installed for the kernel it was built for. Where to,
+# and another plugin than that for strongSwan 5.9.8: its objects and its version.
 define install_user
 	DESTDIR=$(1) cmake --install $(BUILD)/agent --strip
-	$(MAKE) -C vici-plugin O=$(BUILD)/plugin DESTDIR=$(1) install
+	$(MAKE) -C vici-plugin O=$(or $(2),$(BUILD)/plugin) $(addprefix SWAN_VERSION=,$(3)) DESTDIR=$(1) install
 	$(MAKE) -C keepalived-track O=$(BUILD)/track DESTDIR=$(1) install
 	install -D -m 644 -t $(1)/etc/bird bird-conf/*.conf
 	install -D -m 644 -t $(1)/lib/systemd/system systemd/*.service
@@ -102,10 +112,33 @@ stage-files:
 	for k in $(BUILD)/kmod/[0-9]*/kmod/mcipsec.ko; do \
 		install -D -m 644 $$k $(STAGE).new/usr/lib/modules/$$(basename $${k%/kmod/mcipsec.ko})/extra/mcipsec.ko; \
 	done
-	if [ -d $(STAGE).new/lib ]; then cp -a $(STAGE).new/lib $(STAGE).new/usr/ && rm -rf $(STAGE).new/lib; fi
-	rm -rf $(STAGE)
-	mv $(STAGE).new $(STAGE)
+	$(call stage_ready,$(STAGE))
 .PHONY: stage-files
+
+define stage_ready
+	if [ -d $(1).new/lib ]; then cp -a $(1).new/lib $(1).new/usr/ && rm -rf $(1).new/lib; fi
+	rm -rf $(1)
+	mv $(1).new $(1)
+endef
+
+# The same programs over the lab root of the other release: with the plugin for its
+# charon, and the libraries of this one that they are linked with and it does not have.
+STAGE_OTHER := $(STAGE)-$(OTHER)
+OTHER_LIBS := libfmt
+
+stage-other: stage plugin-other
+	@$(QEMU)/root.sh $(OTHER) >/dev/null
+	@$(QEMU)/step.sh "stage for $(OTHER)" $(MAKE) stage-other-files
+
+stage-other-files:
+	rm -rf $(STAGE_OTHER).new
+	mkdir -p $(STAGE_OTHER).new
+	$(call install_user,$(STAGE_OTHER).new,$(BUILD)/plugin-$(OTHER_SWAN),$(OTHER_SWAN))
+	ldd $(STAGE_OTHER).new/usr/sbin/mcipsecd | awk '$$3 ~ "/($(OTHER_LIBS))[.]so" { print $$3 }' | while read -r lib; do \
+		install -D -m 644 -t $(STAGE_OTHER).new/usr$$(dirname $$(readlink -f $$lib) | sed 's,^/usr,,') $$lib || exit 1; \
+	done
+	$(call stage_ready,$(STAGE_OTHER))
+.PHONY: stage-other stage-other-files
 
 # ---- the two commands ---------------------------------------------------------------
 ## demo          two gateways and their peers in the lab: set-up, failures and hand-overs, explained
@@ -136,10 +169,28 @@ check-long: check-matrix
 	@$(QEMU)/step.sh "explore 10^7 states a layer" $(NICE) $(BUILD)/agent/explore --states 10000000
 	@$(MAKE) fuzz-long
 
-## check-matrix  kernel and demo tests on the 6.1 and 6.12 kernels
+## check-matrix  check on the 6.1 and 6.12 kernels, then the cells
 check-matrix:
-	@for k in 6.1 6.12; do $(MAKE) kmod KERNEL=$$k; done
+	@for k in 6.1 6.12; do $(MAKE) kmod KERNEL=$$k || exit 1; done
 	@MCIPSEC_KERNELS="6.1 6.12" $(MAKE) check
+	@$(MAKE) cells
+
+## cells         gateways of two releases of Debian on 6.1, 6.12 and 7.3 (CELLS="6.1:trixie:bookworm ...")
+MATRIX_KERNELS := 6.1 6.12 7.3
+MATRIX_ROOTS := bookworm $(OTHER)
+CELLS ?= $(foreach k,$(MATRIX_KERNELS),$(foreach a,$(MATRIX_ROOTS),$(foreach b,$(MATRIX_ROOTS),$(k):$(a):$(b))))
+# The plugin's tests: gateway A hands its tunnels to B, which hands them back.
+PAIRS ?= 6.1:B 7.3:A 6.12:A+B
+CELLS_KERNELS = $(filter $(addsuffix :%,$(1)),$(CELLS) $(PAIRS))
+cells: unit-tests lab-tools
+	@for k in $(foreach k,$(MATRIX_KERNELS),$(if $(call CELLS_KERNELS,$(k)),$(k))); do \
+		$(MAKE) kmod KERNEL=$$k || exit 1; \
+	done
+	@$(MAKE) stage-other
+	@MCIPSEC_KERNELS="$(if $(call CELLS_KERNELS,7.3),7.3)" MCIPSEC_CELLS="$(CELLS)" MCIPSEC_PAIRS="$(PAIRS)" \
+		MCIPSEC_OTHER=$(OTHER) \
+		$(QEMU)/check.sh '@(kmod|cell)/*'
+.PHONY: cells
 
 # ---- more ------------------------------------------------------------------------------
 ## lab-shell     a shell in the running topology: `lab CE-1 ping -I vprn2 192.168.2.1`
@@ -182,6 +233,7 @@ deb:
 clean:
 	rm -rf $(addprefix $(BUILD)/,agent plugin track kmod kmod-checked stage tidy fuzz lab-tools results)
 
+# toolchain-*: a Debian, whose files are root's.
 distclean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) 2>/dev/null || sudo rm -rf $(BUILD)
 .PHONY: distclean

@@ -9,10 +9,36 @@
 # On USR1 it becomes systemd, as in a container: with a cgroup tree and a /tmp of
 # its own. /etc, network and cables are then as the test has made them.
 #
-# usage: holder.sh NODE STATE-DIR    (in new net, mount, pid and uts namespaces)
+# usage: holder.sh NODE STATE-DIR [ROOT]   (in new net, mount, pid and uts namespaces)
+# With ROOT (run.sh --other) the node's root is a writable layer of its own over that,
+# with what was staged for it.
 
-node=$1 dir=$2
+node=$1 dir=$2 root=${3:-}
+
+enter_root()
+{
+	local m
+	mkdir -p "$dir/root"
+	mount -t tmpfs tmpfs "$dir/root" || exit 1
+	mkdir "$dir"/root/{data,work,all}
+	mount -t overlay -o "lowerdir=/run/other-stage:$root,upperdir=$dir/root/data,workdir=$dir/root/work" \
+		overlay "$dir/root/all" || exit 1
+	cd "$dir/root/all" && mkdir -p old || exit 1
+	mount --rbind /dev dev
+	for m in tmp mcipsec results lab; do
+		mkdir -p "$m"
+		mount --bind "/$m" "$m" || exit 1
+	done
+	pivot_root . old || exit 1
+	exec /mcipsec/selftests/lab/holder.sh "$node" "$dir" inside
+}
+
 mount --make-rprivate /
+case $root in
+'') ;;
+inside) umount -l /old ;;
+*) enter_root ;;
+esac
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /run

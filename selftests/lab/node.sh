@@ -8,10 +8,14 @@
 # sees only silence, as over an Ethernet switch. Cutting a cable end is silent
 # too.
 #
+# NODE_ROOT[N]=/other gives a node another root file system than the guest's: that of
+# run.sh --other, with what was staged for it.
+#
 # Sourced. State of node N is in /lab/N: pid (of the holder), etc (its /etc),
 # var (its /var/lib/mcipsec, survives a power loss), log.
 
 LAB_DIR=/lab
+declare -A NODE_ROOT=()
 LAB_SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 node_pid() { cat "$LAB_DIR/$1/pid"; }
@@ -36,11 +40,12 @@ lab()
 # BIRD and keepalived, and selftests/lab/etc/NODE on top.
 node_etc()
 {
-	local dir=$LAB_DIR/$1 tree=$LAB_SRC/../.. name=${1,,}
+	local dir=$LAB_DIR/$1 tree=$LAB_SRC/../.. name=${1,,} root=${NODE_ROOT[$1]:-}
 	name=${name/-/}
 	rm -rf "$dir/etc"
 	mkdir -p "$dir/etc" "$dir/var" "$dir/log"
-	cp -a /etc/. "$dir/etc/"
+	cp -a "$root/etc/." "$dir/etc/"
+	[ -z "$root" ] || cp -a /run/other-stage/etc/. "$dir/etc/"
 	rm -rf "$dir/etc"/{swanctl/conf.d,bird,keepalived}
 	if [ -e "$tree/bird-conf/examples/$name.conf" ]; then
 		mkdir "$dir/etc/bird"
@@ -50,6 +55,8 @@ node_etc()
 	if [ -e "$tree/keepalived-track/examples/$name.conf" ]; then
 		mkdir "$dir/etc/keepalived"
 		cp "$tree/keepalived-track/examples/$name.conf" "$dir/etc/keepalived/keepalived.conf"
+		# 2.3 does not start without the options it was built with.
+		cp "$root/etc/keepalived/keepalived.config-opts" "$dir/etc/keepalived/" 2>/dev/null || :
 	fi
 	cp -r "$LAB_SRC/etc/common/." "$dir/etc/"
 	if [ -d "$LAB_SRC/etc/$1" ]; then
@@ -74,7 +81,7 @@ node_create()
 	[ -d "$dir/etc" ] || node_etc "$node"
 	rm -f "$dir/ready"
 	setsid unshare --net --mount --pid --uts --fork \
-		"$LAB_SRC/holder.sh" "$node" "$dir" </dev/null >>"$dir/log/holder.log" 2>&1 &
+		"$LAB_SRC/holder.sh" "$node" "$dir" "${NODE_ROOT[$node]:-}" </dev/null >>"$dir/log/holder.log" 2>&1 &
 	local outer=$!
 	wait_for "$node is there" 60 test -e "$dir/ready" || return 1
 	# unshare waits outside; the holder is its only child.

@@ -6,6 +6,8 @@
 # the other, each with fresh charons: a guest and its nodes take longer to be
 # there than most drivers run.
 #
+# Nodes named as arguments of the script run from the other root (run.sh --other).
+#
 # IKE=... ESP=... choose the proposals, PLUGINS=... adds plugins of charon;
 # DELETE_DELAY=... how long a gateway keeps a CHILD_SA that was rekeyed.
 
@@ -13,6 +15,9 @@ plugin_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$plugin_here/../lib.sh"
 . "$plugin_here/../lab/node.sh"
 . "$plugin_here/../lab/daemons.sh"
+for node in "$@"; do
+	NODE_ROOT[$node]=/other
+done
 
 # plugin_swanctl NODE LOCAL-TS REMOTE-TS [PEER]: its swanctl configuration.
 plugin_swanctl()

@@ -9,7 +9,6 @@
 
 . "$(dirname "$0")/common.sh"
 
-plugin=/usr/lib/ipsec/plugins/libstrongswan-mcipsec.so
 log() { cat "$LAB_DIR/$1/log/charon.log"; }
 
 plugin_up || exit 1
@@ -18,17 +17,22 @@ check "it says that its gate is closed" eval 'log A | grep -q "mcipsec: version 
 check "its commands are there" python3 "$plugin_here/ask.py" A mcipsec-version
 
 # the same plugin, as if it had been built for another version
+plugin=/proc/$(node_pid B)/root/usr/lib/ipsec/plugins/libstrongswan-mcipsec.so
+version=$(python3 -c 'import re, sys
+print(re.search(rb"\0(\d+\.\d+\.\d+)\0", open(sys.argv[1], "rb").read())[1].decode())' "$plugin")
+another=${version%?}7
 cp "$plugin" /tmp/plugin.so
-python3 - "$plugin" <<-'END'
+python3 - "$plugin" "$version" "$another" <<-'END'
 	import os, sys
 	data = open(sys.argv[1], "rb").read()
-	assert b"\x005.9.8\x00" in data
+	own, another = (b"\0" + arg.encode() + b"\0" for arg in sys.argv[2:])
+	assert own in data
 	os.unlink(sys.argv[1])
-	open(sys.argv[1], "wb").write(data.replace(b"\x005.9.8\x00", b"\x005.9.7\x00"))
+	open(sys.argv[1], "wb").write(data.replace(own, another))
 END
 check "charon starts with a plugin of another version" plugin_fresh B
 check "the plugin is not loaded, and says why" eval \
-	'log B | grep -q "mcipsec: not loaded, this charon is strongSwan 5.9.8, but the plugin is built for strongSwan 5.9.7"'
+	'log B | grep -q "mcipsec: not loaded, this charon is strongSwan $version, but the plugin is built for strongSwan $another"'
 check_not "its commands are not there" python3 "$plugin_here/ask.py" B mcipsec-version
 cp /tmp/plugin.so "$plugin"
 [ "$tap_failed" -eq 0 ] || plugin_status=1

@@ -11,18 +11,22 @@
 #   lab      each script below selftests/ in a guest of its own: kmod/*.sh,
 #            */test_*.sh, lab/plain.sh, demo.sh; all speak TAP. With MCIPSEC_LONG=1
 #            also */long_*.sh and demo-more.sh
+#   cell     lab/matrix_cell.sh for each of MCIPSEC_CELLS, "KERNEL:ROOT:ROOT" of SeGW-1
+#            and SeGW-2; and the tests of the plugin for each of MCIPSEC_PAIRS,
+#            "KERNEL:NODE+NODE" of those with the other root (make cells)
 #
 # Two guests run at a time where there are two processors; what measures time runs
 # alone.
 #
 # usage: check.sh [PATTERN]       only what matches the (shell) pattern
-# Environment: MCIPSEC_KERNELS="6.1 6.12", MCIPSEC_LONG=1, EXPECT_ALL_FEATURES=1
+# Environment: MCIPSEC_KERNELS="6.1 6.12", MCIPSEC_LONG=1, EXPECT_ALL_FEATURES=1,
+# MCIPSEC_CELLS with MCIPSEC_OTHER, the suite of the root that is not the guest's own
 
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
 pattern=${1:-*}
-kernels=${MCIPSEC_KERNELS:-6.1}
+kernels=${MCIPSEC_KERNELS-6.1}
 logs=$BUILD/results/check
 passed=0 failed=0 skipped=0
 failures=()
@@ -270,6 +274,21 @@ for kernel in $kernels; do
 		*/long_*) guest "$script" "$kernel" 14400 "selftests/$script" ;;
 		*) guest "$script" "$kernel" 900 "selftests/$script" ;;
 		esac
+	done
+done
+for cell in ${MCIPSEC_CELLS:-}; do
+	IFS=: read -r kernel first second <<<"$cell"
+	matches "cell/$first+$second" || continue
+	alone "cell/$first+$second" "$kernel" 1500 --other "$MCIPSEC_OTHER" \
+		selftests/lab/matrix_cell.sh "$first" "$second"
+done
+for pair in ${MCIPSEC_PAIRS:-}; do
+	IFS=: read -r kernel nodes <<<"$pair"
+	for script in plugin/test_*.sh plugin/matrix_*.sh; do
+		matches "cell/$script" || continue
+		# shellcheck disable=SC2086
+		guest "cell/$script $nodes" "$kernel" 1800 --other "$MCIPSEC_OTHER" \
+			"selftests/$script" ${nodes//+/ }
 	done
 done
 finish_guests

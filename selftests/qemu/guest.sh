@@ -25,10 +25,21 @@ hostname lab
 ip link set lo up
 echo 4 >/proc/sys/kernel/printk
 
+. /results/.job	# sets job=(SCRIPT ARG...), interactive=0|1, limit=SECONDS, other=SUITE|''
+
+# Only data: the stage must not change owners or modes of shared folders.
+lay_over()
+{
+	(cd "$1" && tar -cf - --owner=0 --group=0 .) |
+		tar -xf - -C "$2" --no-overwrite-dir --keep-directory-symlink
+}
+
+if [ -n "$other" ]; then
+	mkdir /run/other-stage
+	lay_over "/mcipsec/build/stage-$other" /run/other-stage
+fi
 if [ -d /mcipsec/build/stage ]; then
-	# Only data: the stage must not change owners or modes of shared folders.
-	(cd /mcipsec/build/stage && tar -cf - --owner=0 --group=0 .) |
-		tar -xf - -C / --no-overwrite-dir --keep-directory-symlink
+	lay_over /mcipsec/build/stage /
 	[ -z "$(ls "/lib/modules/$(uname -r)/extra" 2>/dev/null)" ] || depmod
 fi
 
@@ -44,8 +55,6 @@ table inet lab_stays {
 	chain postrouting { type filter hook postrouting priority 300; }
 }
 EOT
-
-. /results/.job	# sets job=(SCRIPT ARG...), interactive=0|1 and limit=SECONDS
 
 code=126
 if [ "$interactive" = 1 ]; then

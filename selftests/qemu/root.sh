@@ -14,6 +14,12 @@ set -euo pipefail
 suite=${1:-bookworm}
 image=$LAB/root-$suite.squashfs
 
+# What the product is linked with and this release does not have is laid over the
+# root with the product (make stage-other).
+case $suite in
+bookworm) libssl=libssl3 ;;
+*) libssl=libssl3t64 ;;
+esac
 packages=(
 	iproute2 kmod procps psmisc util-linux less strace
 	iputils-ping tcpdump nftables conntrack ethtool socat
@@ -21,7 +27,7 @@ packages=(
 	libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins
 	keepalived bird2
 	python3 jq systemd
-	libsystemd0 libmnl0 libnl-3-200 libnl-genl-3-200 libnl-route-3-200 libssl3 libcmocka0
+	libsystemd0 libmnl0 libnl-3-200 libnl-genl-3-200 libnl-route-3-200 "$libssl" libcmocka0
 )
 case $suite in
 bookworm) packages+=(libfmt9) ;;

@@ -4,13 +4,15 @@
 # run.sh - boot a stock Debian kernel in QEMU with the lab root and run one
 # script of this tree in it, as root.
 #
-# usage: run.sh [--kernel 6.1|6.12] [--mem MB] [--cpus N] [--timeout S]
+# usage: run.sh [--kernel 6.1|6.12|7.3] [--mem MB] [--cpus N] [--timeout S]
 #               [--results DIR] [--interactive] [--console FILE] [--append ARGS]
-#               SCRIPT [ARG...]
+#               [--other SUITE] SCRIPT [ARG...]
 #
 # In the guest: the tree is /mcipsec (read-only), DIR is /results (writable),
 # build/stage is laid over the root. SCRIPT is a path inside the tree (or an
-# absolute path of the guest). The guest's output comes to stdout.
+# absolute path of the guest). The guest's output comes to stdout. With --other
+# the lab root of that suite is /other (read-only), and what goes over it,
+# build/stage-SUITE, is /run/other-stage.
 # Exit: the script's code; 124 timed out; 125 the guest died (its console
 # follows on stderr).
 #
@@ -19,7 +21,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-kernel=6.1 mem=2048 cpus=2 timeout=900 results='' interactive=0 console='' append=''
+kernel=6.1 mem=2048 cpus=2 timeout=900 results='' interactive=0 console='' append='' other=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=$2; shift 2 ;;
@@ -29,6 +31,7 @@ while [ $# -gt 0 ]; do
 	--results) results=$2; shift 2 ;;
 	--console) console=$2; shift 2 ;;
 	--append) append=$2; shift 2 ;;
+	--other) other=$2; shift 2 ;;
 	--interactive) interactive=1; shift ;;
 	--) shift; break ;;
 	-*) die "unknown option $1" ;;
@@ -48,6 +51,13 @@ esac
 
 "$TOP/selftests/qemu/deps.sh" --quiet
 root=$("$TOP/selftests/qemu/root.sh")
+drives=()
+if [ -n "$other" ]; then
+	drives=(
+		-drive "if=none,id=other,file=$("$TOP/selftests/qemu/root.sh" "$other"),format=raw,readonly=on"
+		-device virtio-blk-pci,drive=other,serial=other
+	)
+fi
 kdir=$("$TOP/selftests/qemu/kernel.sh" "$kernel")
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/mcipsec-run.XXXXXX")
@@ -81,6 +91,7 @@ fi
 	printf '%q ' "$script" "$@"
 	printf ')\n%s\nexport EXPECT_ALL_FEATURES=%d\n' "$colour" "${EXPECT_ALL_FEATURES:-0}"
 	printf 'interactive=%d\nlimit=%d\n' "$interactive" $((timeout > 60 ? timeout - 30 : timeout))
+	printf 'other=%q\n' "$other"
 } >"$results/.job"
 
 accel=$("$TOP/selftests/qemu/accel.sh" "$kdir")
@@ -95,7 +106,7 @@ args=(
 	-drive "if=none,id=root,file=$root,format=raw,readonly=on"
 	-device virtio-blk-pci,drive=root,serial=root
 	-drive "if=none,id=modules,file=$kdir/modules.squashfs,format=raw,readonly=on"
-	-device virtio-blk-pci,drive=modules,serial=modules
+	-device virtio-blk-pci,drive=modules,serial=modules "${drives[@]}"
 	-virtfs "local,path=$TOP,mount_tag=mcipsec,security_model=none,readonly=on,multidevs=remap"
 	-virtfs "local,path=$results,mount_tag=results,security_model=none,multidevs=remap"
 	-device virtio-serial-pci
