@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# long_admin.sh - what an administrative shutdown does to the IKE states of a chassis that
+# long_shutdowns.sh - what an administrative shutdown does to the IKE states of a chassis that
 # has standby-restart = "restart" (seed, "Other Details"): of the tunnel-group, of the peer
 # and under mc-ipsec; of the master, and of the standby. A master's are dropped without a
 # message when it comes back, and installed anew. CE-1's tunnel lives.
