@@ -68,7 +68,7 @@ check_is "and has sent nothing for it" 0 sent_since "$t"
 
 check "peer shutdown on SeGW-1" admin SeGW-1 redundancy peer 192.0.2.2 shutdown
 check_is "show sync has it: Admin State" Disabled sync_field SeGW-1 admin_state
-check_is "show mc-ipsec, too" down mc SeGW-1 admin_state
+check_is "show mc-ipsec, too" Down mc SeGW-1 admin_state
 check_wait "SeGW-2 goes on serving" 20 gate_is SeGW-2 forward
 check_wait "CE-1's ping goes on" 20 ping_ce
 t=$EPOCHREALTIME
