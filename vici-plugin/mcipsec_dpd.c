@@ -55,7 +55,7 @@ METHOD(ike_sa_t, responder_send_dpd, status_t,
 	{
 		return dpd->send_dpd(ike_sa);
 	}
-	if (delay)
+	if (delay && ike_sa->get_state(ike_sa) != IKE_PASSIVE)
 	{	/* the group may be told to do more than respond */
 		lib->scheduler->schedule_job(lib->scheduler,
 				(job_t*)send_dpd_job_create(ike_sa->get_id(ike_sa)), delay);

@@ -110,6 +110,8 @@ static verdict_t judge(private_mcipsec_gate_t *this, packet_t *packet,
 	if ((*group)->responder_only && begins_ike_sa(packet))
 	{
 		(*group)->n.not_begun++;
+		DBG1(DBG_NET, "mcipsec: the tunnel-group only responds, kept back an "
+			 "IKE_SA_INIT request to %#H", packet->get_destination(packet));
 		return VERDICT_BLOCK;
 	}
 	return VERDICT_PASS;

@@ -193,6 +193,7 @@ static bool update(child_sa_t *child_sa, mcipsec_child_record_t *record)
 	{
 		child_sa->remove_outbound(child_sa);
 	}
+	mcipsec_swan_forget_rekey_spi(child_sa, htonl(record->rekey_spi));
 	child_sa->set_state(child_sa, record->state == MCIPSEC_CHILD_REKEYED ?
 						CHILD_REKEYED : CHILD_INSTALLED);
 	return ok;

@@ -117,6 +117,17 @@ static inline uint32_t mcipsec_swan_get_rekey_spi(child_sa_t *child_sa)
 }
 
 /**
+ * A record says that there is none (any more)
+ */
+static inline void mcipsec_swan_forget_rekey_spi(child_sa_t *child_sa,
+												 uint32_t spi)
+{
+#ifndef MCIPSEC_SWAN_6
+	child_sa->set_rekey_spi(child_sa, spi);
+#endif
+}
+
+/**
  * Set what the above returns, of an imported CHILD_SA. The other one may still
  * have to come: to be called again when it did.
  */

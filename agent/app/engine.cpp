@@ -32,7 +32,7 @@ mimp::Resume resume_of(const RestartState &state, const McIpsecConfig &mc)
     mimp::Resume out;
     out.hold_until = state.hold_until;
     for (const auto &g : state.groups)
-        if (mc.tunnel_group.contains(g.saved.group))
+        if (mc.tunnel_group.contains(g.saved.group) && !g.moved)
             out.groups.push_back(g.saved);
     return out;
 }
@@ -400,10 +400,11 @@ Expected<void> Engine::start_mimp(const PeerConfig &peer)
     if (auto done = mimp->open(p.keys); !done)
         return done;
     p.mimp = std::move(mimp);
-    if (!resumed_)
-        p.mimp->event(mimp::Start{first_boot_});
+    // A peer that was not there before has granted nothing.
+    if (auto resume = resumed_ ? resume_of(*resumed_, peer.mc_ipsec) : mimp::Resume{}; !resume.groups.empty())
+        p.mimp->event(std::move(resume));
     else
-        p.mimp->event(resume_of(*resumed_, peer.mc_ipsec));
+        p.mimp->event(mimp::Start{first_boot_});
     return {};
 }
 
@@ -641,9 +642,13 @@ Expected<void> Engine::devices_there(const Config &next)
     return {};
 }
 
-// A process that starts anew must not stop at a key file.
-Expected<void> Engine::keys_there(const Config &next)
+// What a process that starts anew must not stop at: a key file, and a lease that another
+// peer has now (leases are numbered in the order of the peers' addresses).
+Expected<void> Engine::for_restart(const Config &next)
 {
+    for (const auto &[id, g] : groups_)
+        if (const auto *peer = next.peer_of(id); peer && peer->address == g.peer && lease_of(next, id) != lease_of(config_, id))
+            return fail(-EBUSY, fmt::format("tunnel-group {}: needs a restart of mcipsecd while this chassis is its standby: the address of a new peer comes before that of peer {}", id, g.peer.str()));
     for (const auto &[address, peer] : next.multi_chassis.peer) {
         const auto at = next.where_of("redundancy.multi-chassis.peer." + path_element(address.str()) + ".authentication-key-file").str();
         auto text = io::read_secret_file(peer.authentication_key_file);
@@ -676,13 +681,15 @@ Expected<Engine::Reloaded> Engine::reload()
     if (auto there = devices_there(with_admin); !there)
         return refuse(there.error());
     if (std::any_of(changes->begin(), changes->end(), [](const Change &c) { return c.apply == Apply::PlannedRestart; })) {
-        if (auto there = keys_there(with_admin); !there)
-            return refuse(there.error());
-        if (stopping_ || restart_asks_ > 0)
-            return refuse({-EBUSY, "a planned restart is under way"});
-        anew_ = true;
-        loop_.post([this] { restart(); });
-        next->warnings.push_back("peers and tunnel-groups come by a planned restart of mcipsecd: nothing moves");
+        if (auto fit = for_restart(with_admin); !fit)
+            return refuse(fit.error());
+        if (stopping_ || restart_asks_ > 0 || !peers_begun_)
+            return refuse({-EBUSY, "a start or planned restart of mcipsecd is under way, try again"});
+        loop_.post([this] { restart(true); });
+        next->warnings.push_back("peers and tunnel-groups come by a planned restart of mcipsecd, which is asked for now: show log says whether the peers grant it");
+        for (const auto &[id, g] : groups_)
+            if (const auto *peer = with_admin.peer_of(id); peer && peer->address != g.peer)
+                next->warnings.push_back(fmt::format("tunnel-group {} begins in discovery: it does not forward until its peer is reached or discovery-interval is over", id));
         return Reloaded{std::move(*changes), next->warnings};
     }
     file_ = std::move(*next);
@@ -697,8 +704,10 @@ Expected<Engine::Reloaded> Engine::reload()
 
 void Engine::shut_down()
 {
+    stop_then_ = anew_ && stopping_;
     if (std::exchange(stopping_, true))
         return;
+    anew_ = false;
     (void)io::notify::stopping();
     log_.write({.level = io::Level::Notice, .event = std::string(io::event::kStop), .text = "mcipsecd stops: mastership is given away"});
     for (auto &[address, p] : peers_)

@@ -51,9 +51,12 @@ public:
     void shut_down();
     // Stops the loop; kernel, charon, routes and VRRP stay as they are for the
     // next process, as long as the peers wait. If they do not: shut_down().
-    void restart();
+    // anew: in this process, for a reload; when it is denied nothing stops.
+    void restart(bool anew = false);
     // The loop has stopped for a planned restart that this process is to do by itself.
     bool anew() const { return anew_; }
+    // ... and to stop then: it was asked to while it was too late for this process.
+    bool stop_then() const { return stop_then_; }
     Expected<Reloaded> reload() override;
 
     // AgentApi
@@ -152,6 +155,7 @@ private:
     void purge_moved_groups();
     void save_vrrp();
     std::map<std::string, RestartState::Vrrp> saved_vrrp() const;
+    void give_up_reload(const std::string &why);
     void ask_for_restart();
     void restart_granted(const IpAddress &peer, Time expiry);
     void restart_denied(const IpAddress &peer);
@@ -174,7 +178,8 @@ private:
     void check_members();
     Expected<void> read_links();
     Expected<void> devices_there(const Config &next);
-    Expected<void> keys_there(const Config &next);
+    Expected<void> for_restart(const Config &next);
+    Expected<void> config_stands();
     void judge(Group &g);
     void begin_refill(Group &g);
     bool refilling(Group &g);
@@ -242,7 +247,7 @@ private:
     std::map<std::string, std::uint64_t> xfrm_stat_;
     Time xfrm_stat_at_{}, rp_filter_at_{};
     bool first_boot_ = true, peers_begun_ = false;
-    bool stopping_ = false, anew_ = false;
+    bool stopping_ = false, anew_ = false, stop_then_ = false;
     std::set<GroupId> purge_due_;                           // new to mc-ipsec, with standby-restart: its IKE states go
     std::optional<RestartState> resumed_;                   // what the process before left, until its hold ends
     unsigned restart_asks_ = 0;                             // tries left; 0: none asked for

@@ -68,14 +68,16 @@ void Engine::forget_moved_groups()
 {
     if (!resumed_)
         return;
-    std::erase_if(resumed_->groups, [&](const RestartState::Group &g) {
+    for (auto &g : resumed_->groups) {
         const auto *peer = config_.peer_of(g.saved.group);
         if (!g.peer || *g.peer == (peer ? peer->address.str() : ""))
-            return false;
+            continue;
+        g.moved = true;
+        g.saved.state = Mastership::Discovery;      // what its SAs owe is kept with them (I3)
         if (peer && peer->mc_ipsec.tunnel_group.at(g.saved.group).standby_restart == StandbyRestart::Restart)
             purge_due_.insert(g.saved.group);
-        return true;
-    });
+    }
+    std::erase_if(resumed_->groups, [&](const RestartState::Group &g) { return purge_due_.contains(g.saved.group); });
 }
 
 // Seed "Other Details": a group that is added to mc-ipsec has its IKE states purged,
@@ -92,18 +94,46 @@ void Engine::purge_moved_groups()
         });
 }
 
-void Engine::restart()
+void Engine::restart(bool anew)
 {
+    if (!anew)
+        anew_ = false;          // this process is to go, whatever a reload wanted
     if (stopping_ || restart_asks_ > 0)
         return;
+    anew_ = anew;
     log_.write({.level = io::Level::Notice, .event = std::string(io::event::kStop), .text = "planned restart: the peers are asked to wait"});
     restart_asks_ = kAsks;
     restart_grants_.clear();
     ask_for_restart();
 }
 
+// A reload that cannot be carried out: everything stays as it is.
+void Engine::give_up_reload(const std::string &why)
+{
+    anew_ = false;
+    restart_asks_ = 0;
+    log_.write({.level = io::Level::Error, .event = std::string(io::event::kConfig), .text = "configuration not applied: " + why});
+    (void)io::notify::ready();
+}
+
+// Since it was asked for the files may have changed, and the next process reads them again.
+Expected<void> Engine::config_stands()
+{
+    auto next = load_config(config_path_, "", run_dir_);
+    if (!next)
+        return tl::unexpected(next.error());
+    const Config with_admin = admin_.apply(*next);
+    if (auto changes = check_reload(config_, with_admin); !changes)
+        return tl::unexpected(changes.error());
+    if (auto there = devices_there(with_admin); !there)
+        return there;
+    return for_restart(with_admin);
+}
+
 void Engine::ask_for_restart()
 {
+    if (restart_asks_ == 0)     // given up meanwhile
+        return;
     for (auto &[address, p] : peers_)
         if (p.mimp && !restart_grants_.contains(address)) {
             const auto &mc = p.mimp->config().mc_ipsec;
@@ -119,6 +149,8 @@ void Engine::ask_for_restart()
 
 void Engine::restart_granted(const IpAddress &peer, Time expiry)
 {
+    if (restart_asks_ == 0)
+        return;
     restart_grants_[peer] = expiry;
     restart_answered();
 }
@@ -129,14 +161,8 @@ void Engine::restart_denied(const IpAddress &peer)
         return;
     if (--restart_asks_ > 0)
         return loop_.post([this] { ask_for_restart(); });
-    if (std::exchange(anew_, false)) {
-        log_.write({.level = io::Level::Error,
-                    .event = std::string(io::event::kConfig),
-                    .text = fmt::format("configuration not applied: peer {} did not grant the planned restart that it takes", peer.str()),
-                    .peer = peer.str()});
-        (void)io::notify::ready();
-        return;
-    }
+    if (anew_)
+        return give_up_reload(fmt::format("peer {} did not grant the planned restart that it takes", peer.str()));
     log_.write({.level = io::Level::Warning,
                 .event = std::string(io::event::kStop),
                 .text = fmt::format("planned restart: peer {} did not grant it, mastership is given away instead", peer.str()),
@@ -151,6 +177,9 @@ void Engine::restart_answered()
             return;
     if (stopping_)
         return;
+    if (anew_)
+        if (auto stands = config_stands(); !stands)
+            return give_up_reload(stands.error().text);
     RestartState s;
     s.boot_id = io::boot_id().value_or("");
     s.hold_until = kNever;
@@ -172,6 +201,8 @@ void Engine::restart_answered()
             save({id, g.state, g.generation, g.verdict.oper_up, static_cast<std::uint16_t>(g.verdict.active)});
     s.vrrp = vrrp_->told();
     auto saved = io::write_file_atomic(restart_path(run_dir_), s.json(), 0600);
+    if (!saved && anew_)
+        return give_up_reload(saved.error().text);
     for (auto &[address, expiry] : restart_grants_)
         if (saved)
             saved = peers_.at(address).mimp->bridge_restart(expiry);
@@ -179,7 +210,6 @@ void Engine::restart_answered()
         std::error_code gone;
         std::filesystem::remove(restart_path(run_dir_), gone);
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kStop), .text = "planned restart: " + saved.error().text + "; mastership is given away instead"});
-        anew_ = false;
         return shut_down();
     }
     // Nobody acknowledges while the agent is away: charon must not wait for it (I4

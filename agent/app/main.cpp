@@ -50,7 +50,7 @@ bool protect_secrets()
     return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
-constexpr int kAnew = -1;       // run() is to be begun anew, in a fresh process image
+constexpr int kAnew = -1, kAnewAndStop = -2;    // run() is to be begun anew, in a fresh process image
 
 int close_gates(const app::Config &config)
 {
@@ -94,13 +94,14 @@ int run(const std::string &path, const std::string &run_dir, app::Config config)
     const auto code = (*loop)->run();
     if (!code)
         return complain(code.error());
-    return engine.anew() ? kAnew : *code;
+    return !engine.anew() ? *code : engine.stop_then() ? kAnewAndStop : kAnew;
 }
 
 }  // namespace
 
 int main(int argc, char **argv)
 {
+    (void)::prctl(PR_SET_NAME, "mcipsecd");     // also when begun as /proc/self/exe
     CLI::App args{"Agent of multi-chassis IPsec: elects the master, synchronises SAs, moves traffic", "mcipsecd"};
     args.set_version_flag("--version", fmt::format("mcipsecd {}, MIMP version {}, MCS version {}", kRelease, kProtocol.mimp, kProtocol.mcs));
     std::string path = app::kDefaultConfigFile, run_dir;
@@ -130,8 +131,11 @@ int main(int argc, char **argv)
         return close_gates(*config);
     const auto effective = config->system.run_dir;
     const int code = run(path, effective, std::move(*config));
-    if (code != kAnew)
+    if (code != kAnew && code != kAnewAndStop)
         return code;
+    if (code == kAnewAndStop)       // blocked here, so it waits for the next one
+        (void)std::raise(SIGTERM);
+    (void)io::notify::watchdog();
     // Same process id, so that the service manager sees a reload and no restart.
     ::execv("/proc/self/exe", argv);
     return complain({-errno, fmt::format("planned restart: /proc/self/exe: {}", std::strerror(errno))});

@@ -243,7 +243,7 @@ Expected<void> PeerControl::bridge_restart(Time expiry)
 {
     if (keeper_)
         keeper_->extend(expiry);
-    auto done = kernel_.lease_set(cookie_, lease_id_, expiry);
+    auto done = lease_until(expiry);
     if (done && bfd_)
         bfd_event(bfd::AdminDown{true});
     return done;
@@ -309,14 +309,20 @@ void PeerControl::hold_lease(bool hold)
 {
     if (std::exchange(held_, hold) == hold || !hold)
         return;
-    (void)kernel_.lease_set(cookie_, lease_id_, loop_.now());
+    (void)lease_until(loop_.now());
+}
+
+// A peer without tunnel-groups has no lease.
+Expected<void> PeerControl::lease_until(Time expiry)
+{
+    return lease_id_ ? kernel_.lease_set(cookie_, lease_id_, expiry) : Expected<void>{};
 }
 
 void PeerControl::set_lease(Time expiry)
 {
     if (held_)
         return;
-    auto done = kernel_.lease_set(cookie_, lease_id_, expiry);
+    auto done = lease_until(expiry);
     if (done)
         return;
     if (lease_errors_++ == 0)

@@ -77,6 +77,7 @@ private:
     void renew_lease();
     void follow_lease();
     void notice_stall();
+    Expected<void> lease_until(Time expiry);
     void set_lease(Time expiry);
     void plan(Expected<LeasePlan> made);
     void plan_by_mimp();

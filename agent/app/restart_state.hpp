@@ -24,6 +24,7 @@ struct RestartState {
         bool rekeys_left = false;           // the paced rekeys after a takeover were not through
         std::vector<SeqState::Debt> debts;  // of its SAs (I3)
         std::optional<std::string> peer;    // multi-chassis peer, "" if it works alone; of an earlier agent: not said
+        bool moved = false;                 // not kept: it has another peer now
     };
     struct Vrrp {
         std::string state;                  // what keepalived last told, "Master"
