@@ -27,10 +27,11 @@ its_ike_sa() { lab SeGW-1 swanctl --list-sas --raw | grep -o 'uniqueid=[0-9]*'; 
 anew() { local now; now=$(its_ike_sa); [ -n "$now" ] && [ "$now" != "$ike_sa_before" ]; }
 sent_since() { capture from 10.10.20.1 "$OBS_DIR/public.pcap" --from "$1" --mac "$(gateway_mac SeGW-1)" | jq '.esp + .ike'; }
 
-# discovered SINCE: SeGW-1's log has that it was in discovery
+# discovered SINCE: SeGW-1's log has that it was in discovery for its administrative state
 discovered()
 {
-	[ "$(ask SeGW-1 "[.entries[] | select(.time >= $1 and .event == \"tMcPeerIPsecTnlGrpMasterStateChg\" and .fields.new_state == \"discovery\")] | length" show log)" = 1 ]
+	[ "$(ask SeGW-1 "[.entries[] | select(.time >= $1 and .event == \"tMcPeerIPsecTnlGrpMasterStateChg\" and
+		.fields.new_state == \"discovery\" and .fields.reason == \"admin status\")] | length" show log)" = 1 ]
 }
 
 plan $((SCENE_POINTS + 39))
