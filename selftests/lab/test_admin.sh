@@ -18,6 +18,7 @@ refused() { hand_over "$@" 2>/dev/null; [ $? = 5 ]; }
 
 scene_configure()
 {
+	relaxed_timers "$1"
 	[ "$1" != SeGW-1 ] || sed -i '/mc-ipsec.tunnel-group.1\]/a standby-restart = "restart"' \
 		"$LAB_DIR/SeGW-1/etc/mcipsec/mcipsec.toml"
 }

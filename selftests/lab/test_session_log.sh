@@ -47,6 +47,8 @@ check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
 check "the capture runs" capture_start
+relaxed_timers SeGW-1
+relaxed_timers SeGW-2
 gateways_start
 check_wait "SeGW-1 master, SeGW-2 standby" 90 roles SeGW-1 master SeGW-2 standby
 spawn SeGW-1 follow mcipsec show log -f
