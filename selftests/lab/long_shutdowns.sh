@@ -13,7 +13,7 @@ scene_configure()
 	[ "$1" != SeGW-1 ] || sed -i '/mc-ipsec.tunnel-group.1\]/a standby-restart = "restart"' \
 		"$LAB_DIR/SeGW-1/etc/mcipsec/mcipsec.toml"
 }
-admin() { lab SeGW-1 mcipsec admin "${words[@]}" >/dev/null; }
+admin() { lab SeGW-1 mcipsec admin "$@" >/dev/null; }
 emptied() { grep -c 'standby-restart, 1 IKE_SAs dropped, all is installed anew' "$LAB_DIR/SeGW-1/log/mcipsecd.out"; }
 more() { [ "$(emptied)" -gt "$1" ]; }
 # its_ike_sa: the number that SeGW-1's charon gave the CE's IKE_SA.
@@ -29,14 +29,14 @@ as_master()
 	local t what=$1 words=("${@:2}") before ike_sa
 	before=$(emptied) ike_sa=$(its_ike_sa)
 	check "$what a shutdown on SeGW-1, the master" admin "${words[@]}" shutdown
-	check_wait "$what: SeGW-2 takes over, SeGW-1 is notEligible" 20 roles SeGW-1 notEligible SeGW-2 master
+	check_wait "$what SeGW-2 takes over, SeGW-1 is notEligible" 20 roles SeGW-1 notEligible SeGW-2 master
 	t=$EPOCHREALTIME
-	check_wait "$what: CE-1's ping goes on" 20 ping_ce
+	check_wait "$what CE-1's ping goes on" 20 ping_ce
 	check "$what no-shutdown: it drops its IKE states" eval 'admin "${words[@]}" no-shutdown && poll 60 more "$before"'
-	check_wait "$what: stands by, nominal on both" 60 back
-	check "$what: it holds the tunnel anew" anew "$ike_sa"
-	check_is "$what: and has sent nothing since SeGW-2 took over, neither IKE nor ESP" "0 0" eval 'echo "$(sent_since "$t" ike) $(sent_since "$t" esp)"'
-	check "$what: SeGW-1 is master again, nominal" eval 'hand_over SeGW-2 && poll 60 roles SeGW-1 master SeGW-2 standby && poll 60 nominal'
+	check_wait "$what stands by, nominal on both" 60 back
+	check "$what it holds the tunnel anew" anew "$ike_sa"
+	check_is "$what and has sent nothing since SeGW-2 took over, neither IKE nor ESP" "0 0" eval 'echo "$(sent_since "$t" ike) $(sent_since "$t" esp)"'
+	check "$what SeGW-1 is master again, nominal" eval 'hand_over SeGW-2 && poll 60 roles SeGW-1 master SeGW-2 standby && poll 60 nominal'
 }
 
 # as_standby WHAT WORD...: the same of SeGW-1, which stands by; 4 points.
@@ -48,8 +48,8 @@ as_standby()
 	diag "while it is shut down: $(its_ike_sa | tr '\n' ' '), $(lab SeGW-1 ip xfrm state | grep -c '^src') SAs in the kernel; SeGW-2 is $(mc SeGW-2 mastership)"
 	check "$what no-shutdown: stands by, nominal on both" eval 'admin "${words[@]}" no-shutdown && poll 60 back'
 	diag "IKE states dropped: $(($(emptied) - before)) times; before $ike_sa, after $(its_ike_sa | tr '\n' ' ')"
-	check_is "$what: it has sent nothing, neither IKE nor ESP" "0 0" eval 'echo "$(sent_since "$t" ike) $(sent_since "$t" esp)"'
-	check_wait "$what: CE-1's ping goes on" 20 ping_ce
+	check_is "$what it has sent nothing, neither IKE nor ESP" "0 0" eval 'echo "$(sent_since "$t" ike) $(sent_since "$t" esp)"'
+	check_wait "$what CE-1's ping goes on" 20 ping_ce
 }
 
 GROUP=(isa tunnel-group 1) PEER=(redundancy peer 192.0.2.2)
