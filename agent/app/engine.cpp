@@ -85,7 +85,7 @@ Expected<void> Engine::start()
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
     if (auto done = load_cookie(); !done)
         return done;
-    resumed_ = take_restart_state();
+    resumed_ = read_restart_state();
     forget_moved_groups();
     db_epoch_ = random_u64();
 
@@ -248,7 +248,10 @@ Expected<void> Engine::start()
         return tl::unexpected(settle.error());
     settle_timer_ = std::move(*settle);
     (void)settle_timer_.arm(loop_.now() + kSettle);
-    return charon_->start();
+    if (auto done = charon_->start(); !done)
+        return done;
+    drop_restart_state();       // not before: a start that fails may be tried again within the hold
+    return {};
 }
 
 // MIMP speaks once the members are known: charon answers, or had its time to.

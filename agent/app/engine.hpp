@@ -150,11 +150,13 @@ private:
     void stop_after(Duration delay);
 
     // engine_restart.cpp
-    std::optional<RestartState> take_restart_state();
+    std::optional<RestartState> read_restart_state();
+    void drop_restart_state();
     void forget_moved_groups();
     void purge_moved_groups();
     void save_vrrp();
     std::map<std::string, RestartState::Vrrp> saved_vrrp() const;
+    void cancel_restart();
     void give_up_reload(const std::string &why);
     void ask_for_restart();
     void restart_granted(const IpAddress &peer, Time expiry);

@@ -25,20 +25,27 @@ std::string vrrp_path(const std::string &run_dir) { return run_dir + "/vrrp.json
 
 }  // namespace
 
-std::optional<RestartState> Engine::take_restart_state()
+std::optional<RestartState> Engine::read_restart_state()
 {
     const auto path = restart_path(run_dir_);
     const auto text = io::read_file(path);
     if (!text)
         return std::nullopt;
-    std::error_code gone;
-    std::filesystem::remove(path, gone);
     auto state = RestartState::from_json(*text, io::boot_id().value_or(""), loop_.now());
     if (!state) {
         log_.write({.level = io::Level::Notice, .event = std::string(io::event::kStart), .text = "no planned restart to go on from: " + state.error().text});
         return std::nullopt;
     }
     return std::move(*state);
+}
+
+// From here on this process acts by itself: whoever comes after it has nothing to go on from.
+void Engine::drop_restart_state()
+{
+    std::error_code gone;
+    std::filesystem::remove(restart_path(run_dir_), gone);
+    if (gone)
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kStart), .text = restart_path(run_dir_) + " is not removed: " + gone.message()});
 }
 
 // keepalived tells a state once. What it tells while no agent runs waits in the FIFO;
@@ -107,11 +114,24 @@ void Engine::restart(bool anew)
     ask_for_restart();
 }
 
+// Who granted the restart waits for us no longer than for anybody. Posted: what the
+// session had to do when it was granted comes first.
+void Engine::cancel_restart()
+{
+    restart_asks_ = 0;
+    restart_grants_.clear();
+    loop_.post([this] {
+        for (auto &[address, p] : peers_)
+            if (p.mimp)
+                p.mimp->event(mimp::RestartCancelled{});
+    });
+}
+
 // A reload that cannot be carried out: everything stays as it is.
 void Engine::give_up_reload(const std::string &why)
 {
     anew_ = false;
-    restart_asks_ = 0;
+    cancel_restart();
     log_.write({.level = io::Level::Error, .event = std::string(io::event::kConfig), .text = "configuration not applied: " + why});
     (void)io::notify::ready();
 }
@@ -167,6 +187,7 @@ void Engine::restart_denied(const IpAddress &peer)
                 .event = std::string(io::event::kStop),
                 .text = fmt::format("planned restart: peer {} did not grant it, mastership is given away instead", peer.str()),
                 .peer = peer.str()});
+    cancel_restart();
     shut_down();
 }
 
@@ -207,8 +228,7 @@ void Engine::restart_answered()
         if (saved)
             saved = peers_.at(address).mimp->bridge_restart(expiry);
     if (!saved) {
-        std::error_code gone;
-        std::filesystem::remove(restart_path(run_dir_), gone);
+        drop_restart_state();
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kStop), .text = "planned restart: " + saved.error().text + "; mastership is given away instead"});
         return shut_down();
     }

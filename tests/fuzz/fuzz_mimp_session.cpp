@@ -223,10 +223,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
             }
             break;
         case 17:
-            if (op & 64)
+            if (op & 64) {
                 w.step(Reconfigure{configuration(in.byte())});
-            else
-                w.step(Restarting{in.byte() * 100ms});
+            } else if (const auto tenths = in.byte()) {
+                w.step(Restarting{tenths * 100ms});
+            } else {
+                w.step(RestartCancelled{});
+            }
             break;
         }
     }

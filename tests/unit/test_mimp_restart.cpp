@@ -53,6 +53,31 @@ void restart_hold_ends(void **)
     assert_true(w.now > lease);
 }
 
+// Given up after its grant: the peer counts as with any packet, and the lease ended
+// earlier before it was told so.
+void cancelled_restart_holds_nothing(void **)
+{
+    World w = running();
+    w.feed(0, Restarting{20s});
+    w.run(100ms);
+    assert_true(w.last<RestartGranted>(0).has_value());
+    w.run(1s);
+    assert_true(w.last<RenewLease>(0)->expiry > w.now + 10s);
+    w.forget();
+    w.feed(0, RestartCancelled{});
+    assert_true(w.last<RenewLease>(0).has_value());
+    assert_true(w.last<RenewLease>(0)->expiry < w.now + w.node[0].config.detection());
+    w.run(1s);
+    w.kill(0);
+    const Time dead = w.now;
+    const Time lease = w.last<RenewLease>(0)->expiry;
+    assert_true(w.until([&] { return w.state(1) == Eligible; }, 20s));
+    assert_true(w.now > lease);
+    assert_true(w.now < dead + 2 * w.node[0].config.detection());
+    w.feed(1, RestartCancelled{});                  // never asked: nothing to cancel
+    assert_true(w.state(1) == Eligible);
+}
+
 void restart_is_denied_without_an_answer(void **)
 {
     World w = running();
@@ -72,6 +97,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(planned_restart_moves_nothing),
         cmocka_unit_test(restart_hold_ends),
+        cmocka_unit_test(cancelled_restart_holds_nothing),
         cmocka_unit_test(restart_is_denied_without_an_answer),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

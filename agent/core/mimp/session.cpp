@@ -133,6 +133,7 @@ Actions Session::step(const Event &event, Time now)
                    [&](const HandoverPrepared &e) { prepared(e, out); },
                    [&](const HandoverImported &e) { imported(e, out); },
                    [&](const Restarting &e) { restarting(e, now, out); },
+                   [&](const RestartCancelled &) { restart_cancelled(); },
                    [&](const Stalled &) { stalled(now, out); },
                    [&](const Reconfigure &e) { reconfigure(e, now, out); },
                },
@@ -307,6 +308,16 @@ void Session::restarting(const Restarting &e, Time now, Actions &out)
     restart_until_ = now + e.hold;
     restart_sequence_ = sequence_ + 1;
     restart_answered_ = false;
+    force_send_ = true;
+}
+
+void Session::restart_cancelled()
+{
+    if (restart_until_ == Time{})
+        return;
+    restart_until_ = Time{};
+    restart_answered_ = false;
+    lease_expiry_ = Time{};     // send() renews it from what vouches for us
     force_send_ = true;
 }
 

@@ -101,6 +101,9 @@ struct HandoverImported { GroupId group = 0; std::uint64_t id = 0; };  // standb
 // Planned restart: ask the peer to count us as reached for `hold` while we are
 // away. Answered by RestartGranted or RestartDenied; decisions are frozen then.
 struct Restarting { Duration hold{}; };
+// The restart is given up, before or after its grant: the peer is told so, and the
+// lease is an ordinary one again before that.
+struct RestartCancelled {};
 // The node was asleep (lease ran out unrenewed): all groups are fenced, go to
 // discovery and listen for one detection time. Without BFD the session notices
 // itself; with BFD the engine says so (LeaseKeeper::lapsed), before it feeds
@@ -112,7 +115,7 @@ struct Reconfigure { Config config; };
 
 using Event = std::variant<Start, Resume, PacketIn, Timer, BfdUp, BfdDown, BfdAdminDown, OperChange, AdminChange,
                            ProtectionChange, ForceSwitchover, HandoverExported, HandoverPrepared, HandoverImported,
-                           Restarting, Stalled, Reconfigure>;
+                           Restarting, RestartCancelled, Stalled, Reconfigure>;
 
 // -------------------------------------------------------------- actions out
 // To be carried out in the order given.
@@ -325,6 +328,7 @@ private:
     void admin_change(const AdminChange &e, Time now, Actions &out);
     void bfd_change(BfdStatus status, Time now, Actions &out);
     void restarting(const Restarting &e, Time now, Actions &out);
+    void restart_cancelled();
     void stalled(Time now, Actions &out);
     void reconfigure(const Reconfigure &e, Time now, Actions &out);
     void update_reached(Time now, Actions &out);
