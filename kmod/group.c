@@ -9,39 +9,39 @@
  *
  * Threading: changes under mcipsec_net.lock, lookups under RCU.
  */
-#include <linux/jhash.h>
+#include <linux/hash.h>
 #include <linux/slab.h>
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
 
 #include "mcipsec.h"
 
-static u32 mcipsec_hash_seed __read_mostly;
-
-static void mcipsec_key(struct in6_addr *key, u16 family, const void *addr)
+/*
+ * No secret in it: the table holds what the administrator configured, and no
+ * packet's address makes a chain of it longer.
+ */
+static u32 mcipsec_hash(u16 family, const void *addr)
 {
-	if (family == AF_INET) {
-		memset(key, 0, sizeof(*key));
-		memcpy(key, addr, sizeof(__be32));
-	} else {
-		memcpy(key, addr, sizeof(*key));
-	}
+	u32 word = family == AF_INET ? *(const u32 *)addr : ipv6_addr_hash(addr);
+
+	return hash_32(word, MCIPSEC_HASH_BITS);
 }
 
-static u32 mcipsec_hash(u16 family, const struct in6_addr *key)
+static bool mcipsec_addr_is(const struct mcipsec_addr *a, u16 family, const void *addr)
 {
-	net_get_random_once(&mcipsec_hash_seed, sizeof(mcipsec_hash_seed));
-	return jhash2((__force const u32 *)key->s6_addr32, 4, mcipsec_hash_seed ^ family) >>
-	       (32 - MCIPSEC_HASH_BITS);
+	if (a->family != family)
+		return false;
+	return family == AF_INET ? *(const u32 *)a->addr == *(const u32 *)addr :
+				   ipv6_addr_equal((const struct in6_addr *)a->addr, addr);
 }
 
 static struct mcipsec_gwaddr *mcipsec_gwaddr_find(struct mcipsec_table *table, u16 family,
-						  const struct in6_addr *key)
+						  const void *addr)
 {
 	struct mcipsec_gwaddr *a;
 
-	hlist_for_each_entry_rcu(a, &table->addrs[mcipsec_hash(family, key)], node, true)
-		if (a->addr.family == family && !memcmp(a->addr.addr, key, sizeof(*key)))
+	hlist_for_each_entry_rcu(a, &table->addrs[mcipsec_hash(family, addr)], node, true)
+		if (mcipsec_addr_is(&a->addr, family, addr))
 			return a;
 	return NULL;
 }
@@ -55,12 +55,10 @@ struct mcipsec_group *mcipsec_group_by_addr(struct mcipsec_net *mn, u16 family,
 {
 	struct mcipsec_table *table = rcu_dereference(mn->table);
 	struct mcipsec_gwaddr *a;
-	struct in6_addr key;
 
 	if (!table)
 		return NULL;
-	mcipsec_key(&key, family, addr);
-	a = mcipsec_gwaddr_find(table, family, &key);
+	a = mcipsec_gwaddr_find(table, family, addr);
 	if (!a || (vrf && a->addr.vrf_ifindex != *vrf))
 		return NULL;
 	return a->group;
@@ -222,11 +220,8 @@ int mcipsec_group_set_addrs(struct mcipsec_group *g, const struct mcipsec_addr *
 		a->keep = false;
 
 	for (i = 0; i < n; i++) {
-		struct in6_addr key;
-
 		*bad = i;
-		mcipsec_key(&key, addrs[i].family, addrs[i].addr);
-		a = mcipsec_gwaddr_find(table, addrs[i].family, &key);
+		a = mcipsec_gwaddr_find(table, addrs[i].family, addrs[i].addr);
 		if (a && a->group != g) {
 			NL_SET_ERR_MSG(extack, "ADDR belongs to another group of this namespace");
 			goto busy;
@@ -238,8 +233,7 @@ int mcipsec_group_set_addrs(struct mcipsec_group *g, const struct mcipsec_addr *
 			continue;
 		}
 		list_for_each_entry(a, &fresh, list)
-			if (a->addr.family == addrs[i].family &&
-			    !memcmp(a->addr.addr, &key, sizeof(key)))
+			if (mcipsec_addr_is(&a->addr, addrs[i].family, addrs[i].addr))
 				goto twice;
 		a = kzalloc(sizeof(*a), GFP_KERNEL);
 		if (!a) {
@@ -255,10 +249,9 @@ int mcipsec_group_set_addrs(struct mcipsec_group *g, const struct mcipsec_addr *
 
 	/* First what is new, then what goes: an address may change its VRF. */
 	list_for_each_entry(a, &fresh, list) {
-		struct in6_addr key;
+		u32 slot = mcipsec_hash(a->addr.family, a->addr.addr);
 
-		mcipsec_key(&key, a->addr.family, a->addr.addr);
-		hlist_add_head_rcu(&a->node, &table->addrs[mcipsec_hash(a->addr.family, &key)]);
+		hlist_add_head_rcu(&a->node, &table->addrs[slot]);
 		g->n_addrs++;
 	}
 	list_splice_tail(&fresh, &g->addrs);

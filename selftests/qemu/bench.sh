@@ -35,7 +35,10 @@ for script in "$TOP"/selftests/bench/*.sh; do
 	# shellcheck disable=SC2053
 	[[ $name == $pattern ]] || continue
 	echo "== $name (guest)"
-	"$TOP/selftests/qemu/run.sh" --timeout 900 --results "$results/$name" "selftests/bench/$name.sh" ||
+	# A line "guest: OPTION..." of its head goes to run.sh.
+	options=$(sed -n 's/^# guest: //p' "$script")
+	# shellcheck disable=SC2086
+	"$TOP/selftests/qemu/run.sh" --timeout 900 $options --results "$results/$name" "selftests/bench/$name.sh" ||
 		failed=$((failed + 1))
 done
 [ "$failed" -eq 0 ] || { echo "$failed benchmarks failed"; exit 1; }

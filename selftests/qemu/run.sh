@@ -6,13 +6,14 @@
 #
 # usage: run.sh [--kernel 6.1|6.12|7.3] [--mem MB] [--cpus N] [--timeout S]
 #               [--results DIR] [--interactive] [--console FILE] [--append ARGS]
-#               [--other SUITE] SCRIPT [ARG...]
+#               [--other SUITE] [--count-instructions] SCRIPT [ARG...]
 #
 # In the guest: the tree is /mcipsec (read-only), DIR is /results (writable),
 # build/stage is laid over the root. SCRIPT is a path inside the tree (or an
 # absolute path of the guest). The guest's output comes to stdout. With --other
 # the lab root of that suite is /other (read-only), and what goes over it,
-# build/stage-SUITE, is /run/other-stage.
+# build/stage-SUITE, is /run/other-stage. With --count-instructions one emulated
+# processor runs, whose clock goes on by a nanosecond with each instruction.
 # Exit: the script's code; 124 timed out; 125 the guest died (its console
 # follows on stderr).
 #
@@ -21,7 +22,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-kernel=6.1 mem=2048 cpus=2 timeout=900 results='' interactive=0 console='' append='' other=''
+kernel=6.1 mem=2048 cpus=2 timeout=900 results='' interactive=0 console='' append='' other='' count=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=$2; shift 2 ;;
@@ -32,6 +33,7 @@ while [ $# -gt 0 ]; do
 	--console) console=$2; shift 2 ;;
 	--append) append=$2; shift 2 ;;
 	--other) other=$2; shift 2 ;;
+	--count-instructions) cpus=1 count=(-icount shift=0); shift ;;
 	--interactive) interactive=1; shift ;;
 	--) shift; break ;;
 	-*) die "unknown option $1" ;;
@@ -95,10 +97,11 @@ fi
 } >"$results/.job"
 
 accel=$("$TOP/selftests/qemu/accel.sh" "$kdir")
+[ ${#count[@]} -eq 0 ] || accel=tcg,thread=single
 
 args=(
 	-nodefaults -no-user-config -no-reboot -display none
-	-machine pc -accel "$accel" -cpu max -smp "$cpus" -m "$mem"
+	-machine pc -accel "$accel" -cpu max -smp "$cpus" -m "$mem" "${count[@]}"
 	-kernel "$kdir/vmlinuz" -initrd "$kdir/initrd.img"
 	-append "console=ttyS0 quiet loglevel=4 panic=-1 no_timer_check mitigations=off cryptomgr.notests random.trust_cpu=on $append"
 	-serial "file:$console"
