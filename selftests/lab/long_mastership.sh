@@ -81,6 +81,8 @@ anew()
 }
 tunnel_1() { lab CE-1 swanctl --list-sas --ike tunnel-1 --raw | grep -oE '(initiator|responder)-spi=[0-9a-f]+' | sort -u | tr '\n' ' '; }
 
+# Before or after SeGW-2's agent has noticed that its charon does not answer.
+given_up() { mc "$1" switchover | grep -Eqx 'failed: the standby (did not get ready in time|cannot take over)'; }
 plan $((SCENE_POINTS + 66))
 scene_up
 check "nominal has no reason, on either" eval 'no_reason SeGW-1 && no_reason SeGW-2'
@@ -109,8 +111,8 @@ check_wait "SeGW-1 says that entries are pending" 30 has SeGW-1 '[0-9]+ entries 
 check "and that held output timed out" has SeGW-1 'held output timed out'
 check "mastership has not moved" roles SeGW-1 master SeGW-2 standby
 check "a switchover that cannot be over in a second says so: exit code 6" timed_out SeGW-1
-check_wait "it is given up" 30 mc_is SeGW-1 switchover "failed: the standby did not get ready in time"
-check "mastership has not moved" roles SeGW-1 master SeGW-2 standby
+check_wait "it is given up" 30 given_up SeGW-1
+check "the master has not moved" mc_is SeGW-1 mastership master
 check "charon goes on" signal SeGW-2 charon CONT
 check_wait "nominal again on both" 60 settled
 
