@@ -78,6 +78,10 @@ Expected<void> Engine::start()
 {
     if (auto made = io::make_folder(run_dir_); !made)
         return made;
+    auto lock = io::lock_file(run_dir_ + "/mcipsecd.lock");     // before anything is touched
+    if (!lock)
+        return fail(lock.error().code, "another mcipsecd runs here: " + lock.error().text);
+    lock_ = std::move(*lock);
     if (const auto text = io::read_file(run_dir_ + "/admin.json"))
         if (auto a = RuntimeAdmin::from_json(*text))
             admin_ = std::move(*a);

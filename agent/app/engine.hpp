@@ -228,6 +228,7 @@ private:
     std::unique_ptr<io::McipsecEvents> kernel_events_;
     std::optional<io::Links> links_;
     std::unique_ptr<io::LinkWatch> link_watch_;
+    io::UniqueFd lock_;                                     // one agent a run directory
     std::set<std::string> links_up_;
     std::unique_ptr<CharonControl> charon_;
     std::unique_ptr<RouteControl> routes_;

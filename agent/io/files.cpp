@@ -2,6 +2,7 @@
 #include "io/files.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,7 +12,6 @@
 #include <cstdlib>
 
 #include "io/address.hpp"
-#include "io/unique_fd.hpp"
 
 namespace mcipsec::io {
 
@@ -115,6 +115,16 @@ Expected<void> write_file_atomic(const std::string &path, std::string_view text,
     if (!r)
         ::unlink(temporary.c_str());
     return r;
+}
+
+Expected<UniqueFd> lock_file(const std::string &path)
+{
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!fd)
+        return fail_errno(errno, path);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? fail(-EBUSY, path + " is locked by another process") : fail_errno(errno, path);
+    return fd;
 }
 
 Expected<void> make_folder(const std::string &path, unsigned mode)

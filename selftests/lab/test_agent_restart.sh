@@ -21,6 +21,15 @@ gone() { ! running "$1" mcipsecd; }
 leave() { signal "$1" mcipsecd USR2 && poll 5 gone "$1"; }
 generation() { mc "$1" generation; }
 route_state_is() { lab "$1" ip route show table 2 192.168.1.1 | grep -q "proto $2"; }
+# second_agent: begun by hand while one runs.
+second_agent()
+{
+	local out
+	before=$(touched)
+	out=$(lab SeGW-1 timeout 20 mcipsecd -f 2>&1) && { diag "$out"; return 1; }
+	grep -q 'another mcipsecd runs here: /run/mcipsec/mcipsecd.lock is locked' <<<"$out" || { diag "$out"; return 1; }
+}
+touched() { lab SeGW-1 sh -c 'cd /run/mcipsec && cat vrrp/VRRP10.track && stat -c "%i %y" fence.plan'; }
 forwards() { lab "$1" mcipsec-track 1 >/dev/null 2>&1; }
 fenced() { ! forwards "$1"; }
 flow_whole() { poll 20 flow_recovered && [ "$(scene_lost "$t0" "$(awk -v t="$EPOCHREALTIME" 'BEGIN { printf "%.6f", t - 0.3 }')")" = 0 ]; }
@@ -28,7 +37,7 @@ flow_whole() { poll 20 flow_recovered && [ "$(scene_lost "$t0" "$(awk -v t="$EPO
 # by_command: how `config show` marks the tunnel-group's shutdown on SeGW-2
 by_command() { ask SeGW-2 '.config["isa.tunnel-group.1"].shutdown | "\(.value) \(.from)"' config show; }
 
-plan $((SCENE_POINTS + 34))
+plan $((SCENE_POINTS + 36))
 scene_up
 generation=$(generation SeGW-1)
 
@@ -44,6 +53,8 @@ check_is "in the same generation" "$generation" generation SeGW-1
 check_wait "protection status nominal on both" 60 nominal
 check "no packet was lost, either way" flow_whole
 check_is "SeGW-1 shows keepalived's state still" Master vrrp SeGW-1 state
+check "another agent beside it says so, and goes" second_agent
+check "it has touched nothing: VRRP's priority, the plan to fence" eval '[ -n "$before" ] && [ "$(touched)" = "$before" ]'
 
 t0=$EPOCHREALTIME
 check "standby: the agent leaves and comes back" eval 'leave SeGW-2 && agent_start SeGW-2'

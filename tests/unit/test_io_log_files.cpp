@@ -134,6 +134,19 @@ void an_atomic_write_replaces_the_file_and_leaves_nothing_else(void **)
     assert_int_equal(read_file(path, 2).error().code, -EFBIG);
 }
 
+void a_lock_has_one_owner(void **)
+{
+    ScratchFolder folder;
+    {
+        const auto lock = lock_file(folder / "lock");
+        assert_true(lock.has_value());
+        assert_int_equal(lock_file(folder / "lock").error().code, -EBUSY);
+        assert_true(lock_file(folder / "another").has_value());
+    }
+    assert_true(lock_file(folder / "lock").has_value());    // it is there still, and nobody's
+    assert_int_equal(lock_file(folder / "no/such/folder").error().code, -ENOENT);
+}
+
 void folders_are_made_with_their_parents(void **)
 {
     ScratchFolder folder;
@@ -191,6 +204,7 @@ int main()
         cmocka_unit_test(levels_have_names),
         cmocka_unit_test(a_secret_file_must_be_private),
         cmocka_unit_test(an_atomic_write_replaces_the_file_and_leaves_nothing_else),
+        cmocka_unit_test(a_lock_has_one_owner),
         cmocka_unit_test(folders_are_made_with_their_parents),
         cmocka_unit_test(entropy_differs_and_the_boot_does_not),
         cmocka_unit_test(systemd_is_told),
