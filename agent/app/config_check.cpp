@@ -5,6 +5,7 @@
 #include "app/config_check.hpp"
 
 #include <fmt/format.h>
+#include <linux/mcipsec.h>
 
 #include <algorithm>
 #include <set>
@@ -78,9 +79,49 @@ private:
                 error(group_path(id) + ".active-mda-number", fmt::format("active-mda-number is {} without multi-active, allowed is 1", g.active_mda_number));
             used.insert(g.mda.begin(), g.mda.end());
         }
+        for (const auto &[id, g] : c_.tunnel_group)
+            room_of(id);
         for (const auto &[name, m] : c_.mda)
             if (!used.contains(name))
                 warn("isa.mda." + path_element(name), fmt::format("mda {} is a member of no tunnel-group", quoted(name)));
+    }
+
+    // What the module can hold of a group, and cannot do without.
+    void room_of(GroupId id)
+    {
+        std::set<IpAddress> gateways;
+        std::set<std::pair<std::string, IpAddress>> hops[2];
+        for (const auto &[name, p] : c_.publics)
+            if (p.tunnel_group == id) {
+                gateways.insert(p.local_gateway_address.begin(), p.local_gateway_address.end());
+                for (const auto *list : {&p.static_redundant_next_hop, &p.dynamic_redundant_next_hop})
+                    for (const auto &a : *list)
+                        hops[0].emplace(p.vrf, a);
+            }
+        for (const auto &[name, p] : c_.privates)
+            if (p.tunnel_group == id)
+                for (const auto *list : {&p.static_redundant_next_hop, &p.dynamic_redundant_next_hop})
+                    for (const auto &a : *list)
+                        hops[1].emplace(p.vrf, a);
+        if (gateways.empty())
+            error(group_path(id), fmt::format("tunnel-group {} has no local-gateway-address, it needs one: allowed is at least one [ipsec.public] with tunnel-group = {}", id, id));
+        if (gateways.size() > MCIPSEC_ADDR_MAX)
+            error(group_path(id), fmt::format("tunnel-group {} has {} addresses under local-gateway-address, allowed are {}", id, gateways.size(), MCIPSEC_ADDR_MAX));
+        for (const auto &side : hops)
+            if (side.size() > MCIPSEC_NEXTHOP_MAX)
+                error(group_path(id), fmt::format("tunnel-group {} has {} redundant-next-hops on one side, allowed are {}", id, side.size(), MCIPSEC_NEXTHOP_MAX));
+    }
+
+    // A shunted packet goes to the peer's chassis: an address of a host, and none of ours.
+    void next_hops(const std::vector<IpAddress> &hops, const std::string &path, const std::string &key)
+    {
+        one_per_family(hops, path, key);
+        for (const auto &a : hops) {
+            if (!routed(a))
+                error(path + "." + key, fmt::format("{} {} is no address of a host, allowed is a unicast address of the peer's chassis", key, a.str()));
+            else if (a == c_.system.address)
+                error(path + "." + key, fmt::format("{} {} is this chassis' own address, allowed is one of the peer's chassis", key, a.str()));
+        }
     }
 
     void one_per_family(const std::vector<IpAddress> &hops, const std::string &path, const std::string &key)
@@ -111,8 +152,8 @@ private:
         for (const auto &[name, p] : c_.publics) {
             const std::string path = "ipsec.public." + path_element(name);
             known_group(p.tunnel_group, path + ".tunnel-group", "public " + quoted(name));
-            one_per_family(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
-            one_per_family(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
+            next_hops(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
+            next_hops(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
             one_next_hop(public_hop, p, path);
             for (const auto &a : p.local_gateway_address) {
                 const auto [it, fresh] = owner.emplace(a, name);
@@ -123,8 +164,8 @@ private:
         for (const auto &[name, p] : c_.privates) {
             const std::string path = "ipsec.private." + path_element(name);
             known_group(p.tunnel_group, path + ".tunnel-group", "private " + quoted(name));
-            one_per_family(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
-            one_per_family(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
+            next_hops(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
+            next_hops(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
             one_next_hop(private_hop, p, path);
         }
     }
@@ -190,6 +231,14 @@ private:
         return b[0] != 0xff && std::any_of(b.begin(), b.end(), [](std::uint8_t x) { return x != 0; });
     }
 
+    // That, and not one that every host has.
+    static bool routed(const IpAddress &a)
+    {
+        const auto b = a.bytes;
+        const bool loopback = a.family == 4 ? b[0] == 127 : b[15] == 1 && std::all_of(b.begin(), b.end() - 1, [](std::uint8_t x) { return x == 0; });
+        return host(a) && !loopback;
+    }
+
     void addresses()
     {
         if (!c_.system.address.empty() && !host(c_.system.address))
@@ -197,7 +246,7 @@ private:
         for (const auto &[name, p] : c_.publics)
             for (const auto &a : p.local_gateway_address) {
                 const std::string path = "ipsec.public." + path_element(name) + ".local-gateway-address";
-                if (!host(a) || (a.family == 4 && a.bytes[0] == 127))
+                if (!routed(a))
                     error(path, fmt::format("local-gateway-address {} is no address of a host, allowed is a unicast address", a.str()));
                 for (const auto &[address, peer] : c_.multi_chassis.peer)
                     if (a == address || a == peer.source_address)
@@ -230,13 +279,14 @@ private:
     {
         const auto &mc = p.mc_ipsec;
         const Duration detection = detection_time(mc), guard = effective_guard(mc, detection);
-        if (guard < 5ms || guard > detection / 2)
+        const bool fits = guard >= 5ms && guard <= detection / 2;
+        if (!fits)
             error(path + ".lease-guard", fmt::format("lease-guard is {} with a detection time of {}, allowed is 5..{}", ms(guard), ms(detection), ms(detection / 2)));
         else if (guard < default_guard(detection))
             warn(path + ".lease-guard", fmt::format("lease-guard {} is small for a detection time of {}, recommended is {} or more", ms(guard), ms(detection), ms(default_guard(detection))));
         if (const auto plan = mc.bfd_enable ? plan_lease_bfd(std::max(mc.bfd.transmit, mc.bfd.receive), detection, mc.lease_guard)
                                             : plan_lease_mimp(mc.keep_alive_interval, mc.hold_on_neighbor_failure, mc.lease_guard);
-            !plan)
+            fits && !plan)
             error(path + ".lease-guard", plan.error().text);
         std::map<GroupId, GroupId> by_peer_group;
         for (const auto &[id, g] : mc.tunnel_group) {

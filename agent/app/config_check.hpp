@@ -35,8 +35,10 @@ void check_config(const Config &config, std::vector<std::string> &errors, std::v
 struct ChildInfo {
     std::string name;
     std::string start_action, close_action, dpd_action;     // "none", "trap", "start", "clear", ...
+    std::string hw_offload;                                 // "no", "yes", "auto", "crypto", "packet"
+    bool ah = false;                                        // ah_proposals
     std::optional<Duration> rekey_time;                     // 0: never
-    Where where, where_start, where_close, where_dpd;
+    Where where, where_start, where_close, where_dpd, where_offload;
 };
 struct ConnectionInfo {
     std::string name;
@@ -46,10 +48,12 @@ struct ConnectionInfo {
     bool mobike = false;
     std::vector<ChildInfo> children;
     Where where, where_version, where_dpd, where_mobike, where_remote;
+    std::vector<std::pair<Where, std::string>> no_time;     // "dpd_delay = soon"
 };
 
 // The rules for a connection that a tunnel of the configuration names: IKEv1,
-// dpd_delay > 0, start_action or close_action other than none refuse it;
+// dpd_delay > 0, start_action or close_action other than none, AH, and offload to
+// a device refuse it; local_addrs that is no gateway address of the tunnel's,
 // lifetimes against the seed's guidelines are warned, and a static tunnel that
 // serves more than one address. A connection that no
 // tunnel names gives no finding. The same for all at once.

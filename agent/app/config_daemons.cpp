@@ -4,6 +4,7 @@
 // Guidelines" (lifetimes), CONTRACT "Refused".
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <glob.h>
@@ -47,6 +48,10 @@ void check_child(const ConnectionInfo &c, const ChildInfo &child, Findings &f)
         f.errors.push_back(fmt::format("{}{} has start_action = {}, allowed is none: the gateway only responds", at(child.where_start, child.where), name, child.start_action));
     if (!inert(child.close_action))
         f.errors.push_back(fmt::format("{}{} has close_action = {}, allowed is none: the gateway only responds", at(child.where_close, child.where), name, child.close_action));
+    if (!child.hw_offload.empty() && child.hw_offload != "no")
+        f.errors.push_back(fmt::format("{}{} has hw_offload = {}, allowed is no: the sequence numbers of a device cannot be synchronized", at(child.where_offload, child.where), name, child.hw_offload));
+    if (child.ah)
+        f.errors.push_back(fmt::format("{}{} has ah_proposals, allowed is ESP: AH is not gated", at({}, child.where), name));
     if (child.rekey_time && child.rekey_time->count()) {
         if (*child.rekey_time < kChildFloor)
             f.warnings.push_back(fmt::format("{}{} has a CHILD_SA lifetime of {}, recommended is {} or more (two to three times the peer's)", at({}, child.where), name, seconds(*child.rekey_time), seconds(kChildFloor)));
@@ -96,15 +101,22 @@ unsigned keepalived_line(std::string_view text, const std::string &instance, std
 Findings check_connection(const Config &config, const ConnectionInfo &c)
 {
     Findings f;
-    bool group_connection = false, is_static = false;
+    bool is_static = false;
+    std::vector<IpAddress> gateways;
     for (const auto &[name, t] : config.tunnel)
         if (t.connection == c.name && config.peer_of(t.tunnel_group)) {
-            group_connection = true;
             is_static = is_static || t.type == TunnelType::Static;
+            if (const auto p = config.publics.find(t.public_name); p != config.publics.end())
+                gateways.insert(gateways.end(), p->second.local_gateway_address.begin(), p->second.local_gateway_address.end());
         }
-    if (!group_connection)
+    if (gateways.empty())       // no tunnel of a group that is synchronized
         return f;
     const std::string name = "connection " + c.name;
+    for (const auto &[where, text] : c.no_time)
+        f.errors.push_back(fmt::format("{}{} has {}, allowed is a number with s, m, h or d", at(where, c.where), name, text));
+    for (const auto &local : c.local_addrs)
+        if (const auto a = IpAddress::parse(local); a && std::find(gateways.begin(), gateways.end(), *a) == gateways.end())
+            f.warnings.push_back(fmt::format("{}{} has local_addrs = {}, expected is the local-gateway-address of its public: {}", at({}, c.where), name, local, gateways.front().str()));
     // Seed "Tunnel ISAs": of a point-to-point tunnel only that end point is listened to.
     if (is_static && !one_peer(c.remote_addrs))
         f.warnings.push_back(fmt::format("{}{} is that of a static tunnel and has remote_addrs = {}, recommended is the one address of its peer", at(c.where_remote, c.where), name,
@@ -163,8 +175,13 @@ Findings check_keepalived(const Config &config, const ConfigText &conf)
             continue;
         if (k.priority != static_cast<int>(v.base_priority))
             f.warnings.push_back(fmt::format("{}: vrrp_instance {} has priority {}, expected is {}, the base-priority of [vrrp.instance.{}]", where(""), name, k.priority, v.base_priority, path_element(name)));
-        if (conf.text.find(v.track_file) == std::string::npos)
-            f.warnings.push_back(fmt::format("{}: vrrp_instance {}: no vrrp_track_file names {}", where(""), name, v.track_file));
+        const auto tracked = std::find_if(k.tracked.begin(), k.tracked.end(), [&file = v.track_file](const auto &t) { return t.file == file; });
+        if (tracked == k.tracked.end()) {
+            if (conf.text.find("include") == std::string::npos)
+                f.warnings.push_back(fmt::format("{}: vrrp_instance {} does not follow its group: its track_file block names no track_file with file {}", where(""), name, v.track_file));
+        } else if (tracked->weight != 1) {
+            f.warnings.push_back(fmt::format("{}: vrrp_instance {} follows {} with weight {}, expected is weight 1", where(""), name, v.track_file, tracked->weight));
+        }
         Duration detection = Duration::max();
         for (const auto &e : config.vrrp.policy.at(v.policy).priority_event)
             if (const auto *peer = config.peer_of(e.tunnel_group))
@@ -175,6 +192,20 @@ Findings check_keepalived(const Config &config, const ConfigText &conf)
     return f;
 }
 
+namespace {
+
+// A file that does not parse lacks them, too.
+Findings connections_there(const Config &config, std::span<const ConnectionInfo> connections)
+{
+    Findings f;
+    for (const auto &[name, t] : config.tunnel)
+        if (config.peer_of(t.tunnel_group) && std::none_of(connections.begin(), connections.end(), [&t = t](const auto &c) { return c.name == t.connection; }))
+            f.warnings.push_back(fmt::format("{}: no connection {} is read there, expected for tunnel {}", config.system.swanctl_conf, t.connection, name));
+    return f;
+}
+
+}  // namespace
+
 Findings check_daemon_files(const Config &config)
 {
     Findings all;
@@ -183,8 +214,11 @@ Findings check_daemon_files(const Config &config)
         all.warnings.insert(all.warnings.end(), f.warnings.begin(), f.warnings.end());
     };
     if (!config.system.swanctl_conf.empty())
-        if (auto text = io::read_file(config.system.swanctl_conf))
-            add(check_connections(config, parse_swanctl({config.system.swanctl_conf, std::move(*text)}, read_glob)));
+        if (auto text = io::read_file(config.system.swanctl_conf)) {
+            const auto connections = parse_swanctl({config.system.swanctl_conf, std::move(*text)}, read_glob);
+            add(check_connections(config, connections));
+            add(connections_there(config, connections));
+        }
     if (!config.vrrp.keepalived_conf.empty())
         if (auto text = io::read_file(config.vrrp.keepalived_conf))
             add(check_keepalived(config, {config.vrrp.keepalived_conf, std::move(*text)}));

@@ -251,6 +251,8 @@ private:
     std::optional<std::int64_t> integer(const toml::node &n, const Target<S> &t)
     {
         const auto *i = n.as_integer();
+        if (!i && n.is_floating_point())
+            return wrong(n, t, "has a fraction"), std::nullopt;
         if (!i)
             return wrong_type(n, t), std::nullopt;
         const std::int64_t v = i->get();

@@ -207,7 +207,8 @@ Expected<std::vector<Change>> check_reload(const Config &running, const Config &
         else if (c.apply == Apply::Restart)
             needs = "needs a restart of mcipsecd";
         if (!needs.empty()) {
-            errors.push_back(fmt::format("{}: {} ({})", c.where.str(), needs, c.path));
+            const bool removed = c.before == "there" && c.after.empty();    // the place is where it was
+            errors.push_back(fmt::format("{}: {} ({}{})", c.where.str(), needs, c.path, removed ? " is no longer there" : ""));
             object = c.path + ".";
         }
     }

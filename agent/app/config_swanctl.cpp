@@ -215,6 +215,14 @@ std::optional<Duration> time_of(const Section &s, const char *key)
     return Duration(std::llround(n * scale * 1e9));
 }
 
+// What stands where a time should: charon does not load such a connection.
+void no_times(const Section &s, std::initializer_list<const char *> keys, std::vector<std::pair<Where, std::string>> &out)
+{
+    for (const auto *key : keys)
+        if (const Value *v = get(s, key); v && !time_of(s, key))
+            out.emplace_back(v->where, std::string(key) + " = " + v->text);
+}
+
 std::vector<std::string> list_of(const Section &s, const char *key)
 {
     std::vector<std::string> out;
@@ -267,6 +275,7 @@ std::vector<ConnectionInfo> parse_swanctl(const ConfigText &source, IncludeReade
             c.where_dpd = v->where;
         c.rekey_time = time_of(s, "rekey_time");
         c.reauth_time = time_of(s, "reauth_time");
+        no_times(s, {"dpd_delay", "dpd_timeout", "rekey_time", "reauth_time", "over_time"}, c.no_time);
         if (const auto *v = get(s, "mobike")) {
             c.mobike = v->text == "yes" || v->text == "true" || v->text == "1" || v->text == "enabled";
             c.where_mobike = v->where;
@@ -282,7 +291,10 @@ std::vector<ConnectionInfo> parse_swanctl(const ConfigText &source, IncludeReade
                 take(cs, "start_action", child.start_action, child.where_start);
                 take(cs, "close_action", child.close_action, child.where_close);
                 take(cs, "dpd_action", child.dpd_action, child.where_dpd);
+                take(cs, "hw_offload", child.hw_offload, child.where_offload);
+                child.ah = get(cs, "ah_proposals") != nullptr;
                 child.rekey_time = time_of(cs, "rekey_time");
+                no_times(cs, {"rekey_time", "life_time"}, c.no_time);
                 c.children.push_back(std::move(child));
             }
         out.push_back(std::move(c));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "app/keepalived_conf.hpp"
 
+#include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <sstream>
 
 #include "io/files.hpp"
@@ -35,6 +37,20 @@ std::vector<std::string> words_of(const std::string &line)
     return out;
 }
 
+std::string unquoted(const std::string &text)
+{
+    return text.size() > 1 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2) : text;
+}
+
+int integer(const std::string &text) { return static_cast<int>(std::strtol(text.c_str(), nullptr, 10)); }
+
+// The number behind `weight` in a statement, if there is one.
+std::optional<int> weight_of(const std::vector<std::string> &w)
+{
+    const auto at = std::find(w.begin(), w.end(), "weight");
+    return at == w.end() || at + 1 == w.end() ? std::nullopt : std::optional(integer(at[1]));
+}
+
 void take(KeepalivedInstance &i, const std::vector<std::string> &w)
 {
     const std::string value = w.size() > 1 ? w[1] : "";
@@ -43,7 +59,7 @@ void take(KeepalivedInstance &i, const std::vector<std::string> &w)
     else if (w[0] == "virtual_router_id")
         i.virtual_router_id = static_cast<unsigned>(std::strtoul(value.c_str(), nullptr, 10));
     else if (w[0] == "priority")
-        i.priority = static_cast<int>(std::strtol(value.c_str(), nullptr, 10));
+        i.priority = integer(value);
     else if (w[0] == "advert_int")
         i.advert_int = std::strtod(value.c_str(), nullptr);
     else if (w[0] == "nopreempt")
@@ -55,6 +71,9 @@ void take(KeepalivedInstance &i, const std::vector<std::string> &w)
 std::map<std::string, KeepalivedInstance> parse_keepalived_conf(std::string_view text)
 {
     std::map<std::string, KeepalivedInstance> out;
+    std::map<std::string, KeepalivedInstance::Tracked> files;   // track_file NAME { } of the whole
+    struct Use { std::string instance, name; std::optional<int> weight; };
+    std::vector<Use> uses;
     std::vector<std::string> blocks;        // names of the open ones; an instance's has its name behind a space
     std::vector<std::string> pending;       // words before a brace on a line of its own
     std::istringstream in{std::string(text)};
@@ -69,12 +88,23 @@ std::map<std::string, KeepalivedInstance> parse_keepalived_conf(std::string_view
             if (instance && !statement.empty()) {
                 if (blocks.size() == 1)
                     take(*instance, statement);
+                else if (blocks.size() == 2 && blocks[1] == "track_file")
+                    uses.push_back({blocks[0].substr(14), statement[0], weight_of(statement)});
                 else if (blocks.size() == 2 && blocks[1] == "virtual_ipaddress") {
                     const auto address = statement[0].substr(0, statement[0].find('/'));
                     instance->ipv6 = instance->ipv6 || address.find(':') != std::string::npos;
                     instance->virtual_addresses.push_back(address);
                 }
             }
+            if (blocks.size() == 1 && !statement.empty())
+                for (const std::string_view head : {"track_file ", "vrrp_track_file "})
+                    if (blocks[0].starts_with(head)) {
+                        auto &file = files[blocks[0].substr(head.size())];
+                        if (statement[0] == "file" && statement.size() > 1)
+                            file.file = unquoted(statement[1]);
+                        if (const auto weight = weight_of(statement))
+                            file.weight = *weight;
+                    }
             pending = statement;
             statement.clear();
         };
@@ -95,6 +125,9 @@ std::map<std::string, KeepalivedInstance> parse_keepalived_conf(std::string_view
         }
         finish();
     }
+    for (const auto &use : uses)
+        if (const auto it = files.find(use.name); it != files.end())
+            out[use.instance].tracked.push_back({it->second.file, use.weight.value_or(it->second.weight)});
     return out;
 }
 

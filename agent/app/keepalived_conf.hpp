@@ -20,6 +20,8 @@ struct KeepalivedInstance {
     bool nopreempt = false;
     bool ipv6 = false;
     std::vector<std::string> virtual_addresses;     // without prefix length
+    struct Tracked { std::string file; int weight = 1; };
+    std::vector<Tracked> tracked;                   // its track_file block, with what that names
 };
 
 std::map<std::string, KeepalivedInstance> parse_keepalived_conf(std::string_view text);

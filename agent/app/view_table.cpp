@@ -28,6 +28,15 @@ std::string clean(std::string_view s)
     return out;
 }
 
+// Left in its column, and apart from the next one however long it is.
+std::string cell(std::string_view s, std::size_t width)
+{
+    auto out = fmt::format("{:<{}}", clean(s), width);
+    if (out.back() != ' ')
+        out += ' ';
+    return out;
+}
+
 class Page {
 public:
     // A title between double rules.
@@ -222,7 +231,7 @@ std::string render_table(const TunnelGroupsDocument &doc, bool detail)
     p.line(fmt::format("{:<10}{:<18}{:<18}{:<18}{:<8}{}", "Group", "Members", "Members", "Members", "State", "State"));
     p.rule();
     for (const auto &g : doc.tunnel_groups)
-        p.line(fmt::format("{:<10}{:<18}{:<18}{:<18}{:<8}{}", g.id, clean(join(g.primary, "-")), clean(join(g.backup, "-")), clean(join(g.active, "-")), clean(g.admin_state), clean(g.oper_state)));
+        p.line(fmt::format("{:<10}{}{}{}{:<8}{}", g.id, cell(join(g.primary, "-"), 18), cell(join(g.backup, "-"), 18), cell(join(g.active, "-"), 18), clean(g.admin_state), clean(g.oper_state)));
     p.rule();
     p.line(fmt::format("Tunnel Groups : {}", doc.tunnel_groups.size()));
     p.close();
@@ -257,14 +266,13 @@ std::string render_table(const TunnelsDocument &doc)
     constexpr std::size_t w = 23;
     Page p;
     p.title("IPsec Tunnels");
-    constexpr auto *one = "{:<33}{:<18}{:<11}{:<6}{}", *two = "  {:<31}{:<18}{:<11}{:<6}{}";
-    p.line(fmt::format(fmt::runtime(one), "TunnelName", "LocalAddress", "SvcId", "Admn", "Keying"));
-    p.line(fmt::format(fmt::runtime(two), "SapId", "RemoteAddress", "DlvrySvcId", "Oper", "Sec"));
+    p.line(fmt::format("{:<33}{:<18}{:<11}{:<6}{}", "TunnelName", "LocalAddress", "SvcId", "Admn", "Keying"));
+    p.line(fmt::format("  {:<31}{:<18}{:<11}{:<6}{}", "SapId", "RemoteAddress", "DlvrySvcId", "Oper", "Sec"));
     p.line(fmt::format("{:<68}{}", "", "Plcy"));
     p.rule();
     for (const auto &t : doc.tunnels) {
-        p.line(fmt::format(fmt::runtime(one), clean(t.tunnel_name), clean(t.local_address), clean(t.svc_id), clean(t.admn), clean(t.keying)));
-        p.line(fmt::format(fmt::runtime(two), clean(t.sap_id), t.remote_address.empty() ? "-" : clean(t.remote_address), clean(t.dlvry_svc_id), clean(t.oper), clean(t.sec_plcy)));
+        p.line(cell(t.tunnel_name, 33) + cell(t.local_address, 18) + cell(t.svc_id, 11) + cell(t.admn, 6) + clean(t.keying));
+        p.line("  " + cell(t.sap_id, 31) + cell(t.remote_address.empty() ? "-" : t.remote_address, 18) + cell(t.dlvry_svc_id, 11) + cell(t.oper, 6) + clean(t.sec_plcy));
     }
     p.rule();
     p.line(fmt::format("IPsec Tunnels: {}", doc.tunnels.size()));
@@ -312,7 +320,7 @@ std::string render_table(const SasDocument &doc)
         for (const auto &[set, name] : {std::pair(s.esn, "esn"), std::pair(!s.replay, "no-replay"), std::pair(s.offload, "offload")})
             if (set)
                 flags += (flags.empty() ? "" : ",") + std::string(name);
-        p.line(fmt::format("{:<6}{:<18}{:<5}{:<10}{:<18}{}", s.tunnel_group, clean(s.tunnel_name), clean(s.direction), clean(s.spi), clean(s.destination), flags.empty() ? "-" : flags));
+        p.line(fmt::format("{:<6}{}{:<5}{:<10}{}{}", s.tunnel_group, cell(s.tunnel_name, 18), clean(s.direction), clean(s.spi), cell(s.destination, 18), flags.empty() ? "-" : flags));
         p.line(fmt::format("      {:<23}{:<22}{:<16}{}", s.oseq, s.seq, s.packets, s.sync_age < 0 ? "n/a" : decimal(s.sync_age) + " secs"));
     }
     p.rule();
@@ -330,7 +338,7 @@ std::string render_table(const VrrpDocument &doc)
     p.line(fmt::format(fmt::runtime(two), "", "IP", "Opr", "Pol Id", "InUse Pri", "Inh Int"));
     p.rule();
     for (const auto &v : doc.instances) {
-        p.line(fmt::format(fmt::runtime(one), clean(v.interface_name.empty() ? v.instance : v.interface_name), v.vr_id, clean(v.own), clean(v.adm), clean(v.state), v.base_pri, number(v.msg_int)));
+        p.line(fmt::format("{}{:<6}{:<4}{:<5}{:<12}{:<11}{}", cell(v.interface_name.empty() ? v.instance : v.interface_name, 31), v.vr_id, clean(v.own), clean(v.adm), clean(v.state), v.base_pri, number(v.msg_int)));
         p.line(fmt::format(fmt::runtime(two), "", clean(v.ip), clean(v.opr), clean(v.pol_id), v.in_use_pri, clean(v.inh_int)));
         for (const auto &a : v.backup_addr)
             p.field("  Backup Addr", a, 13);

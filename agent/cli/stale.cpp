@@ -38,9 +38,9 @@ void overlay(app::TunnelGroupView &v, const io::GroupInfo &g, Time now)
 {
     v.mastership = to_string(g.state);
     v.gate = io::to_string(g.action);
-    v.nominal = g.flags & MCIPSEC_F_NOMINAL;
     v.generation = g.generation;
     v.lease_ms = !g.lease_id || !g.lease_expiry ? -1 : std::max<std::int64_t>(0, (*g.lease_expiry - now) / 1ms);
+    v.nominal = (g.flags & MCIPSEC_F_NOMINAL) && v.lease_ms != 0;   // whoever said so is gone when it has run out
     v.addresses.clear();
     for (const auto &a : g.addresses)
         v.addresses.push_back(a.address.str());

@@ -157,6 +157,8 @@ int force_switchover(Context &c, const Parsed &p)
         return finish(c, *r, 0, "done");
     if (!acting_master(it->state))
         return complain(c, app::kExitRefused, fmt::format("tunnel-group {} is {} here, a switchover starts on the master", r->group, to_string(it->state)));
+    if (it->state == Mastership::Eligible)
+        return complain(c, app::kExitRefused, fmt::format("tunnel-group {} is eligible here: no peer is reached that could take over", r->group));
     if (!r->ignore && !(it->flags & MCIPSEC_F_NOMINAL))
         return not_ready(c, r->group);
     if (c.terminal && !p.has("now") && !confirmed(c, *r))

@@ -482,6 +482,14 @@ void test_switchover_refused(void **)
         code_is(run(b, kSwitch + "1 now to master"), 5);
     }
     assert_int_equal(b.switched, 0);
+    // Nobody to take over: no word of an override, with it or without.
+    b.group.state = Mastership::Eligible;
+    for (const char *rest : {"1 now", "1 now ignore-protection-status"}) {
+        r = run(b, kSwitch + rest);
+        code_is(r, 5);
+        assert_non_null(std::strstr(r.err.c_str(), "tunnel-group 1 is eligible here: no peer is reached that could take over"));
+    }
+    assert_int_equal(b.switched, 0);
     // What holds already is no switchover.
     b.group.state = Mastership::Standby;
     code_is(run(b, kSwitch + "1 to standby"), 0);

@@ -74,7 +74,7 @@ void test_seed_configuration(void **)
 
 void test_group_defaults(void **)
 {
-    const auto c = read("[isa.tunnel-group.7]\n");
+    const auto c = read("[isa.tunnel-group.7]\n[ipsec.public.p]\ntunnel-group = 7\nlocal-gateway-address = [\"10.10.20.7\"]\n");
     assert_true(c.has_value());
     const auto &g = c->tunnel_group.at(7);
     assert_false(g.multi_active);
@@ -98,7 +98,7 @@ void test_positions(void **)
 {
     expect_error(with(kSegw1, "priority = 200", "priority = 300"), "priority = 300", "priority is 300, allowed is 0..255");
     expect_error(with(kSegw1, "priority = 200", "priority = \"high\""), "priority = \"high", "priority is a string, allowed is 0..255");
-    expect_error(with(kSegw1, "priority = 200", "priority = 20.5"), "priority = 20.5", "priority is a number, allowed is 0..255");
+    expect_error(with(kSegw1, "priority = 200", "priority = 20.5"), "priority = 20.5", "priority has a fraction, allowed is 0..255");
     expect_error(with(kSegw1, "bfd-enable = true", "bfd-enable = 1"), "bfd-enable", "bfd-enable is an integer, allowed is true or false");
     expect_error(with(kSegw1, "discovery-interval = 200", "discovery-interval = 0"), "discovery-interval = 0", "discovery-interval is 0, allowed is 1..1800 s");
     expect_error(with(kSegw1, "discovery-interval = 200", "keep-alive-interval = 0.04"), "keep-alive-interval", "keep-alive-interval is 0.04, allowed is 0.05..50 s");

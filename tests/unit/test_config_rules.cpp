@@ -130,6 +130,30 @@ void test_references(void **)
     warned(with(kSegw1, "priority = 50", "priority = 200"), "base-priority", "base-priority 200 is not above the explicit priority 200");
 }
 
+// What the module cannot do without, and what it has no room for.
+void test_room_of_a_group(void **)
+{
+    const std::string group = "[isa.tunnel-group.2]\n";
+    const auto addresses = [](int count) {
+        std::string text = "[ipsec.public.many]\ntunnel-group = 2\nlocal-gateway-address = [";
+        for (int i = 0; i < count; ++i)
+            text += fmt::format("{}\"10.9.{}.{}\"", i ? ", " : "", i / 200, i % 200 + 1);
+        return text + "]\n";
+    };
+    refused(kSegw1 + group, "[isa.tunnel-group.2]", "tunnel-group 2 has no local-gateway-address, it needs one: allowed is at least one [ipsec.public] with tunnel-group = 2");
+    good(kSegw1 + group + addresses(1));
+    good(kSegw1 + group + addresses(255) + "[ipsec.public.more]\ntunnel-group = 2\nlocal-gateway-address = [\"10.10.20.9\"]\n");
+    refused(kSegw1 + group + addresses(256) + "[ipsec.public.more]\ntunnel-group = 2\nlocal-gateway-address = [\"10.10.20.9\"]\n", "[isa.tunnel-group.2]",
+            "tunnel-group 2 has 257 addresses under local-gateway-address, allowed are 256");
+}
+
+void test_next_hops(void **)
+{
+    for (const char *hop : {"0.0.0.0", "127.0.0.1", "224.0.0.1", "::1", "ff02::1"})
+        refused(with(kSegw1, "192.168.255.2", hop), hop, fmt::format("static-tunnel-redundant-next-hop {} is no address of a host, allowed is a unicast address of the peer's chassis", hop));
+    refused(with(kSegw1, "192.168.20.2", "192.0.2.1"), "[\"192.0.2.1\"]", "static-tunnel-redundant-next-hop 192.0.2.1 is this chassis' own address");
+}
+
 void test_guard(void **)
 {
     // BFD 100 ms x 3: detection 300 ms, guard 30 ms by default.
@@ -201,11 +225,18 @@ void test_swanctl_refused(void **)
     connection_refused(with(kSwanctl, "dpd_delay = 0s", "dpd_delay = 10s"), "dpd_delay = 10s", "connection tunnel-1 has dpd_delay = 10 s, allowed is 0");
     connection_refused(with(kSwanctl, "start_action = none", "start_action = start"), "start_action", "connection tunnel-1 child net has start_action = start, allowed is none");
     connection_refused(with(kSwanctl, "start_action = none", "start_action = trap"), "start_action", "connection tunnel-1 child net has start_action = trap, allowed is none");
+    connection_refused(with(kSwanctl, "dpd_delay = 0s", "dpd_delay = soon"), "soon", "connection tunnel-1 has dpd_delay = soon, allowed is a number with s, m, h or d");
+    connection_refused(with(kSwanctl, "rekey_time = 2h", "life_time = two days"), "two days", "connection tunnel-1 has life_time = two days, allowed is a number");
+    connection_refused(with(kSwanctl, "start_action = none", "hw_offload = packet"), "hw_offload", "connection tunnel-1 child net has hw_offload = packet, allowed is no");
+    connection_refused(with(kSwanctl, "start_action = none", "ah_proposals = sha256"), "net {", "connection tunnel-1 child net has ah_proposals, allowed is ESP");
     connection_refused(with(kSwanctl, "start_action = none", "close_action = start"), "close_action", "connection tunnel-1 child net has close_action = start, allowed is none");
 }
 
 void test_swanctl_warned(void **)
 {
+    const auto foreign = swanctl(with(kSwanctl, "local_addrs = 10.10.20.1", "local_addrs = 10.10.20.2"));
+    assert_int_equal(foreign.warnings.size(), 1);
+    assert_string_equal(foreign.warnings[0].c_str(), "swanctl.conf:3: connection tunnel-1 has local_addrs = 10.10.20.2, expected is the local-gateway-address of its public: 10.10.20.1");
     assert_int_equal(swanctl(with(kSwanctl, "172800s", "24h")).warnings.size(), 1);
     assert_int_equal(swanctl(with(kSwanctl, "rekey_time = 2h", "rekey_time = 1h")).warnings.size(), 1);
     assert_int_equal(swanctl(with(kSwanctl, "rekey_time = 2h", "rekey_time = 20h")).warnings.size(), 1);    // IKE_SA < 3 x CHILD_SA
@@ -290,7 +321,17 @@ void test_keepalived(void **)
     assert_int_equal(slow.warnings.size(), 1);
     assert_non_null(std::strstr(slow.warnings[0].c_str(), "k.conf:3: vrrp_instance VRRP10: VRRP master-down time"));
     assert_int_equal(check(with(kKeepalived, "priority 200", "priority 150")).warnings.size(), 1);
-    assert_int_equal(check(with(kKeepalived, "VRRP10.track", "x")).warnings.size(), 1);
+    const auto follows = [&](const std::string &text, const char *warning) {
+        const auto f = check(text);
+        assert_int_equal(f.warnings.size(), 1);
+        assert_string_equal(f.warnings[0].c_str(), warning);
+    };
+    constexpr const char *not_at_all = "k.conf:3: vrrp_instance VRRP10 does not follow its group: its track_file block names no track_file with file /run/mcipsec/vrrp/VRRP10.track";
+    follows(with(kKeepalived, "VRRP10.track", "x"), not_at_all);
+    follows(with(kKeepalived, "track_file { mc }", ""), not_at_all);
+    follows(with(kKeepalived, "{ file", "{ # file"), not_at_all);
+    follows(with(kKeepalived, "VRRP10.track\n", "VRRP10.track\nweight 2\n"), "k.conf:4: vrrp_instance VRRP10 follows /run/mcipsec/vrrp/VRRP10.track with weight 2, expected is weight 1");
+    follows(with(kKeepalived, "{ mc }", "{ mc weight 0 }"), "k.conf:3: vrrp_instance VRRP10 follows /run/mcipsec/vrrp/VRRP10.track with weight 0, expected is weight 1");
     assert_true(check("garbage {{{ vrrp_instance").errors.empty());
 }
 
@@ -318,8 +359,8 @@ void test_diff(void **)
     assert_string_equal(changes[0].after.c_str(), "150");
     assert_true(changes[0].apply == Apply::AtOnce && changes[0].group == 1);
     // A new section is one change, not one a key; its removal too.
-    const auto more = good(kSegw1 + "[isa.tunnel-group.2]\n");
-    assert_int_equal(diff(a, more).size(), 4);      // group, rekey, sequence, its default member
+    const auto more = good(kSegw1 + "[isa.tunnel-group.2]\n[ipsec.public.b]\ntunnel-group = 2\nlocal-gateway-address = [\"10.10.20.2\"]\n");
+    assert_int_equal(diff(a, more).size(), 5);      // group, rekey, sequence, its default member, public
     assert_true(diff(more, a)[0].apply == Apply::Restart);
 }
 
@@ -336,7 +377,7 @@ void test_reload(void **)
     reload(kSegw1, key, fmt::format("m.toml:{}: needs a restart of mcipsecd", line_of(key, "new.key")));
     const auto run = with(kSegw1, "[system]", "[system]\nrun-dir = \"/run/x\"");
     reload(kSegw1, run, "m.toml:2: needs a restart of mcipsecd");
-    const auto group = kSegw1 + "[isa.tunnel-group.2]\n";
+    const auto group = kSegw1 + "[isa.tunnel-group.2]\n[ipsec.public.b]\ntunnel-group = 2\nlocal-gateway-address = [\"10.10.20.2\"]\n";
     reload(group, kSegw1, fmt::format("m.toml:{}: needs a restart of mcipsecd", line_of(group, "[isa.tunnel-group.2]")));
     reload(kSegw1, group, "");
 }
@@ -412,6 +453,8 @@ int main()
         cmocka_unit_test(test_group_under_two_peers),
         cmocka_unit_test(test_sync_tag),
         cmocka_unit_test(test_references),
+        cmocka_unit_test(test_room_of_a_group),
+        cmocka_unit_test(test_next_hops),
         cmocka_unit_test(test_guard),
         cmocka_unit_test(test_swanctl_good),
         cmocka_unit_test(test_swanctl_refused),

@@ -314,7 +314,7 @@ void objects_come_and_go_or_are_refused(void **)
     const auto member = full("[isa.mda.\"9/9\"]\ncpus = [0]\n");
     allowed(base, member);
     allowed(member, base);
-    const auto group = full("[isa.tunnel-group.2]\nmulti-active = true\n");
+    const auto group = full("[isa.tunnel-group.2]\nmulti-active = true\n[ipsec.public.two]\ntunnel-group = 2\nlocal-gateway-address = [\"10.10.20.2\"]\n");
     // What is new comes by a planned restart, all of it and nothing else.
     const auto comes = [&](const Config &from, const Config &to, const std::string &what) {
         const auto r = check_reload(from, to);
@@ -326,10 +326,10 @@ void objects_come_and_go_or_are_refused(void **)
         assert_true(std::any_of(r->begin(), r->end(), [&](const Change &c) { return c.path == what && c.apply == Apply::PlannedRestart; }));
     };
     comes(base, group, "isa.tunnel-group.2");
-    refused(group, base, "needs a restart of mcipsecd (isa.tunnel-group.2)");
+    refused(group, base, "needs a restart of mcipsecd (isa.tunnel-group.2 is no longer there)");
     const auto second = full("[redundancy.multi-chassis.peer.\"192.0.2.3\"]\nauthentication-key-file = \"/k\"\nsource-address = \"192.0.2.8\"\n");
     comes(base, second, "redundancy.multi-chassis.peer.\"192.0.2.3\"");
-    refused(second, base, "needs a restart of mcipsecd (redundancy.multi-chassis.peer.\"192.0.2.3\")");
+    refused(second, base, "needs a restart of mcipsecd (redundancy.multi-chassis.peer.\"192.0.2.3\" is no longer there)");
     // One line an object: its parts are not complained about, too.
     assert_true(check_reload(second, base).error().text.find('\n') == std::string::npos);
     refused(base, full("[redundancy.multi-chassis.peer.\"192.0.2.2\".sync.ipsec.tunnel-group.1]\nsync-tag = \"other\"\n"), "needs a restart of mcipsecd");

@@ -135,6 +135,10 @@ void test_tunnel(void **)
     v.sec_plcy = "1";
     expect_lines(render_table(TunnelsDocument{{v}, false}), {"IPsec Tunnels", "TunnelName LocalAddress SvcId Admn Keying", "SapId RemoteAddress DlvrySvcId Oper Sec", "Plcy", "tunnel-1 10.10.20.1 2 Up Dynamic",
         "tunnel-1.private:1 10.10.10.1 1 Up 1", "IPsec Tunnels: 1"});
+    TunnelView longer = v;      // than its columns: apart all the same
+    longer.tunnel_name = "customer-berlin-friedrichstrasse-0001";
+    longer.local_address = "2001:db8:1234:5678:9abc:def0:1234:5678";
+    expect_lines(render_table(TunnelsDocument{{longer}, false}), {"customer-berlin-friedrichstrasse-0001 2001:db8:1234:5678:9abc:def0:1234:5678 2 Up Dynamic"});
     v.ike_state = "ESTABLISHED";
     expect_lines(render_table(TunnelsDocument{{v}, true}), {"IPsec Tunnel tunnel-1", "IKE State : ESTABLISHED"});
 }
