@@ -307,9 +307,11 @@ void SyncControl::stop_unsafe(Group &g)
                     .group = g.id});
         return;
     }
-    const auto stopped = stop.size() - done->refused.size();
-    if (!stopped)
+    // Of those that are rekeyed and gone already the kernel has none.
+    const auto idle = done->refused.size() + done->missing;
+    if (idle >= stop.size())
         return;
+    const auto stopped = stop.size() - idle;
     g.receive_only += stopped;
     log_.write({.level = io::Level::Warning,
                 .event = std::string(io::event::kAlarm),

@@ -23,8 +23,9 @@ vip_250() { lab "$1" ip -4 -o addr show | grep -q ' 172\.16\.1\.250/'; }
 ce_ike_1() { lab CE-1 swanctl --list-sas --ike tunnel-1 --raw | grep -oE "(initiator|responder)-spi=[0-9a-f]+" | sort -u | tr "\n" " "; }
 ce_ike_2() { lab CE-1 swanctl --list-sas --ike tunnel-2 --raw | grep -oE '(initiator|responder)-spi=[0-9a-f]+' | sort -u | tr '\n' ' '; }
 shunted() { ask "$1" "[.. | objects | select(has(\"gate\") and .id == 2)] | first | .gate_counters | with_entries(select(.key | test(\"shunt\"))) | add" show isa tunnel-group 2; }
+all_send() { grep -q 'switchover done' "$LAB_DIR/$1/log/mcipsecd.out" && ! grep 'only receive until' "$LAB_DIR/$1/log/mcipsecd.out"; }
 
-plan $((SCENE_POINTS + 20))
+plan $((SCENE_POINTS + 21))
 scene_up
 check_wait "SeGW-1 is master of 1, SeGW-2 of 2" 30 masters SeGW-1 SeGW-2
 check_is "gate of 1 on SeGW-1" forward gate_of SeGW-1 1
@@ -53,6 +54,7 @@ check_is "group 1 lost no packet" 0 lost "$t0"
 check_wait "protection status nominal, both groups, both chassis" 60 all_nominal
 check "and back" hand_over SeGW-1 2
 check_wait "SeGW-1 is master of 1, SeGW-2 of 2, nominal" 60 eval 'masters SeGW-1 SeGW-2 && all_nominal'
+check "no agent says that an SA had to stop sending" eval 'all_send SeGW-1 && all_send SeGW-2'
 
 node_cut SeGW-2
 check_wait "SeGW-2 is cut off: SeGW-1 takes group 2 and both tunnels go on" 30 eval 'ping_ce_2 && ping_ce'
