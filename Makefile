@@ -34,7 +34,7 @@ export MCIPSEC_BUILD := $(BUILD)
 export V
 
 .PHONY: all help deps lab-images kmod agent plugin track stage install \
-	demo demo-more check check-long check-matrix bench fuzz style analyze lab-shell deb clean
+	demo demo-more check check-long check-matrix bench bench-peers fuzz style analyze lab-shell deb clean
 
 all: kmod agent plugin track
 
@@ -200,6 +200,11 @@ lab-shell: stage lab-tools
 ## bench         speed and memory, ratios on the same machine in the same run
 bench: stage lab-tools
 	@$(QEMU)/bench.sh
+
+## bench-peers   beside cold failover and strongSwan's ha: outage, re-authentication (PEERS="1:5 10:2 100:1")
+PEERS ?=
+bench-peers: stage lab-tools
+	@$(QEMU)/peers.sh $(PEERS)
 
 ## fuzz          the decoders under libFuzzer (clang), SECONDS_EACH=60
 fuzz: deps
