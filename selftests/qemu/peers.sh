@@ -26,6 +26,7 @@ guest()
 	rm -rf "${results:?}/$1"
 	"$TOP/selftests/qemu/run.sh" --timeout 2400 --results "$results/$1" selftests/bench/peers/measure.sh \
 		--tunnels "$3" --repetitions "$2" --interval "$4" --sides "$5" "${@:6}" || failed=$((failed + 1))
+	git -C "$TOP" log -1 --format='mcipsec as of %h' >>"$results/$1/versions" 2>/dev/null
 }
 
 # measure TUNNELS[:REPETITIONS[:SIDES]]

@@ -27,6 +27,7 @@ import math
 import pathlib
 import sys
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lab"))
 import capture  # noqa: E402  (its packets() reads the pcap)
 
