@@ -11,7 +11,8 @@
 # SIDES with commas: cold,ha,mcipsec. "stock" before them (1:1:stock,cold) leaves the
 # customers' retransmissions as strongSwan ships them.
 # Leaves results/peers/peers.{txt,json,svg} under build/, and the guests' folders, all of
-# which are in the table: remove results/peers to begin anew.
+# which are in the table: remove those that are not to be. The same guest once more takes
+# the other's place.
 
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
@@ -43,7 +44,7 @@ measure()
 	[ "$tunnels" -lt 50 ] || interval=250
 	echo "== $tunnels tunnels, ${repetitions:=1} repetitions: ${sides//,/ }"
 	if [ "$tunnels" -lt 50 ]; then
-		guest "$tunnels$stock" "$repetitions" "$tunnels" "$interval" "${sides//,/ }" "${words[@]}"
+		guest "$tunnels$stock-${sides//,/-}" "$repetitions" "$tunnels" "$interval" "${sides//,/ }" "${words[@]}"
 		return
 	fi
 	words+=(--watch 300)

@@ -94,13 +94,18 @@ ha_configure()
 	stock_keepalived "$1" "timeout 2 sh -c 'echo +1 >$HA_FIFO';"
 }
 
-# Two that start at once both take all, and quarrel.
+# Two that start at once both take all, and quarrel. Who comes second asks for all there is
+# before swanctl has loaded a connection, and keeps none of it: the operator asks again.
 ha_start()
 {
-	local log=$LAB_DIR/$1/log/charon.log
+	local other=SeGW-$((3 - ${1#SeGW-})) log=$LAB_DIR/$1/log/charon.log
 	[ ! -e "$log" ] || mv "$log" "$log.before"	# ha_log asks for this one's words
 	cold_start "$1" || return 1
-	[ "$1" != SeGW-1 ] || ha_active SeGW-2 || wait_for "ha is active on SeGW-1" 30 ha_active SeGW-1
+	if ha_active "$other"; then
+		lab "$other" timeout 5 sh -c "echo '*1' >$HA_FIFO"
+	else
+		wait_for "ha is active on $1" 30 ha_active "$1"
+	fi
 }
 ha_active() { ha_log "$1" | tail -n 1 | grep -q 'now active: 1'; }
 ha_log() { grep -s 'HA segment .*activated' "$LAB_DIR/$1/log/charon.log"; }
