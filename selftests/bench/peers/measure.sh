@@ -132,13 +132,17 @@ oseq()
 	echo "$most"
 }
 
+# asleep: how often a gateway of ours found that it had not run: then the emulation stood
+# still, and what is measured is that.
+asleep() { cat "$LAB_DIR"/SeGW-*/log/mcipsecd.out 2>/dev/null | grep -c 'this node was asleep'; }
+
 # ---- events ---------------------------------------------------------------------------------
 # event_begin NAME: an even stretch of load, then it counts.
 event_begin()
 {
 	event=$1 t0=$EPOCHREALTIME
 	poll $((WARM + 5)) eval 'later $WARM'
-	numbers=$(oseq "$M")
+	numbers=$(oseq "$M") slept=$(asleep)
 	t0=$EPOCHREALTIME
 }
 
@@ -158,6 +162,7 @@ event_end()
 		--argjson tunnels "$CUSTOMERS" --argjson repetition "$repetition" --argjson interval_ms "$interval" \
 		--argjson t0 "$t0" --argjson t1 "$t1" --argjson t2 "$t2" --argjson warm "$WARM" --argjson watch "$watch" \
 		--argjson whole $is_whole --argjson settled $is_settled --argjson oseq "$numbers" --argjson stock_ce "$stock_ce" \
+		--argjson asleep $(($(asleep) - slept)) \
 		'$ARGS.named' >>"$OBS_DIR/$side.events"
 	say "$repetition. $event: $(awk -v a="$t0" -v b="$t1" -v c="$t2" 'BEGIN { printf "watched %.1f s, settled after %.1f s", b - a, c - a }')$([ $is_whole = true ] || echo ', NOT whole')"
 	swap

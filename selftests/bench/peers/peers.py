@@ -104,7 +104,7 @@ def evaluate(folder):
             for event, start, end in ("none", e["t0"] - e["warm"], e["t0"]), (e["event"], e["t0"], e["t2"]):
                 yield {"side": side, "tunnels": e["tunnels"], "event": event, "repetition": e["repetition"],
                        "from": e["from"], "interval_ms": e["interval_ms"], "oseq": e["oseq"],
-                       "stock_ce": bool(e["stock_ce"]), "settled": e["settled"],
+                       "stock_ce": bool(e["stock_ce"]), "settled": e["settled"], "asleep": e.get("asleep", 0),
                        **window(ce, p1, e["tunnels"], start, end, interval),
                        **ike(folder / f"{side}.pcap", start, end)}
 
@@ -133,6 +133,7 @@ def rows(events):
                "ike": rank([e["ike"] for e in group], 0.5),
                "not_whole": sum(e["not_whole"] for e in group),
                "not_settled": sum(not e["settled"] for e in group),
+               "asleep": sum(e["asleep"] > 0 for e in group),
                "interval_ms": group[0]["interval_ms"],
                "oseq": max(e["oseq"] for e in group)}
 
@@ -226,6 +227,9 @@ def notes(folders, events, all_rows):
     for row in all_rows:
         if row["side"] == "ha" and row["event"] != "none":
             known[f"ha, {row['event']}, {row['tunnels']}: up to {row['oseq']} packets had been sent under one SA before"] = None
+        if row["asleep"] and row["event"] != "none":
+            known[f"{row['side']}, {row['event']}, {row['tunnels']}: in {row['asleep']} of {row['repetitions']} switchovers a gateway found that it "
+                  "had not run for a while: there the emulation stood still"] = None
         if row["not_whole"] or row["not_settled"] and row["event"] != "none":
             known[f"{row['side']}, {row['event']}, {row['tunnels']}: {row['not_whole']} of {row['of']} tunnels were not whole at the end, "
                   f"{row['not_settled']} of {row['repetitions']} switchovers had not come to rest"] = None
