@@ -8,8 +8,9 @@
 # usage: peers.sh [TUNNELS[:REPETITIONS[:SIDES]]...]	default 1:5 10:2 100:1
 #        peers.sh --table				of what has been measured, anew
 #
-# SIDES with commas: cold,ha,mcipsec. "stock" before them (1:1:stock,cold) leaves the
-# customers' retransmissions as strongSwan ships them.
+# SIDES with commas: cold,ha,mcipsec. Among them, "stock" leaves the customers'
+# retransmissions as strongSwan ships them, "relaxed" gives mcipsec the timers of a machine
+# that runs other guests, too (1:1:stock,cold).
 # Leaves results/peers/peers.{txt,json,svg} under build/, and the guests' folders, all of
 # which are in the table: remove those that are not to be. The same guest once more takes
 # the other's place.
@@ -33,23 +34,28 @@ guest()
 # measure TUNNELS[:REPETITIONS[:SIDES]]
 measure()
 {
-	local tunnels repetitions sides side interval=20 words=() stock=''
-	IFS=: read -r tunnels repetitions sides <<<"$1"
-	sides=${sides:-cold,ha,mcipsec}
-	if [[ $sides == stock,* ]]; then
-		sides=${sides#stock,} words=(--stock-ce --watch 220) stock=-stock
-	fi
+	local tunnels repetitions list side sides=() interval=20 words=() name
+	IFS=: read -r tunnels repetitions list <<<"$1"
+	name=$tunnels-${list//,/-}
+	for side in ${list//,/ }; do
+		case $side in
+		stock) words+=(--stock-ce --watch 220) ;;
+		relaxed) words+=(--relaxed) ;;
+		*) sides+=("$side") ;;
+		esac
+	done
+	[ ${#sides[@]} -gt 0 ] || sides=(cold ha mcipsec)
 	# Packets are dear in an emulated machine.
 	[ "$tunnels" -lt 5 ] || interval=50
 	[ "$tunnels" -lt 50 ] || interval=250
-	echo "== $tunnels tunnels, ${repetitions:=1} repetitions: ${sides//,/ }"
+	echo "== $tunnels tunnels, ${repetitions:=1} repetitions: ${sides[*]} ${words[*]}"
 	if [ "$tunnels" -lt 50 ]; then
-		guest "$tunnels$stock-${sides//,/-}" "$repetitions" "$tunnels" "$interval" "${sides//,/ }" "${words[@]}"
+		guest "${name%-}" "$repetitions" "$tunnels" "$interval" "${sides[*]}" "${words[@]}"
 		return
 	fi
 	words+=(--watch 300)
-	for side in ${sides//,/ }; do
-		guest "$tunnels$stock-$side" "$repetitions" "$tunnels" "$interval" "$side" "${words[@]}"
+	for side in "${sides[@]}"; do
+		guest "${name%-}.$side" "$repetitions" "$tunnels" "$interval" "$side" "${words[@]}"
 	done
 }
 

@@ -15,11 +15,12 @@
 # is given up after DPD's delay and 12 s instead of 165 s.
 #
 # usage: measure.sh [--sides "SIDE..."] [--tunnels N] [--repetitions R] [--interval MS]
-#                   [--watch S] [--stock-ce]
+#                   [--watch S] [--stock-ce] [--relaxed]
+# --relaxed: this project with the timers of relaxed_timers, for a guest beside others.
 
 CUSTOMERS=1
 words="$*"
-sides='cold ha mcipsec' repetitions=1 interval=20 watch=100 stock_ce=0
+sides='cold ha mcipsec' repetitions=1 interval=20 watch=100 stock_ce=0 relaxed=0
 while [ $# -gt 0 ]; do
 	case $1 in
 	--sides) sides=$2; shift 2 ;;
@@ -28,6 +29,7 @@ while [ $# -gt 0 ]; do
 	--interval) interval=$2; shift 2 ;;
 	--watch) watch=$2; shift 2 ;;
 	--stock-ce) stock_ce=1; shift ;;
+	--relaxed) relaxed=1; shift ;;
 	*) echo "measure.sh: unknown option $1" >&2; exit 2 ;;
 	esac
 done
@@ -161,7 +163,7 @@ event_end()
 	jq -nc --arg side "$side" --arg event "$event" --arg from "$M" \
 		--argjson tunnels "$CUSTOMERS" --argjson repetition "$repetition" --argjson interval_ms "$interval" \
 		--argjson t0 "$t0" --argjson t1 "$t1" --argjson t2 "$t2" --argjson warm "$WARM" --argjson watch "$watch" \
-		--argjson whole $is_whole --argjson settled $is_settled --argjson oseq "$numbers" --argjson stock_ce "$stock_ce" \
+		--argjson whole $is_whole --argjson settled $is_settled --argjson oseq "$numbers" --argjson stock_ce "$stock_ce" --argjson relaxed "$relaxed" \
 		--argjson asleep $(($(asleep) - slept)) \
 		'$ARGS.named' >>"$OBS_DIR/$side.events"
 	say "$repetition. $event: $(awk -v a="$t0" -v b="$t1" -v c="$t2" 'BEGIN { printf "watched %.1f s, settled after %.1f s", b - a, c - a }')$([ $is_whole = true ] || echo ', NOT whole')"

@@ -120,7 +120,11 @@ ha_taken() { cold_taken "$@"; }
 # ---- mcipsec -------------------------------------------------------------------------
 mcipsec_lacks() { modprobe -n mcipsec 2>/dev/null || echo "no module mcipsec"; }
 
-mcipsec_configure() { customers_files "$1"; }
+mcipsec_configure()
+{
+	customers_files "$1"
+	[ "$relaxed" = 0 ] || relaxed_timers "$1"
+}
 mcipsec_start() { gateway_start "$1"; }
 mcipsec_ready()
 {
