@@ -139,13 +139,23 @@ oseq()
 asleep() { cat "$LAB_DIR"/SeGW-*/log/mcipsecd.out 2>/dev/null | grep -c 'this node was asleep'; }
 
 # ---- events ---------------------------------------------------------------------------------
-# event_begin NAME: an even stretch of load, then it counts.
+# event_begin NAME: an even stretch of load, then it counts. Not out of a state that the
+# machine brought about, by leaving all of it alone for a second: then the load begins anew.
 event_begin()
 {
-	event=$1 t0=$EPOCHREALTIME
-	poll $((WARM + 5)) eval 'later $WARM'
-	numbers=$(oseq "$M") slept=$(asleep)
-	t0=$EPOCHREALTIME
+	local try
+	event=$1
+	for try in 1 2 3 4; do
+		t0=$EPOCHREALTIME slept=$(asleep)
+		poll $((WARM + 10)) eval 'later $WARM'
+		if [ "$(asleep)" = "$slept" ] && whole && side ready "$M" "$S"; then
+			numbers=$(oseq "$M") t0=$EPOCHREALTIME
+			return
+		fi
+		say "disturbed before it began ($try)"
+		wait_for "both are ready" 120 settled || return 1
+	done
+	return 1
 }
 
 # later S: that many seconds after it began
@@ -173,13 +183,13 @@ swap() { local m=$M; M=$S S=$m; }
 
 repeat()
 {
-	event_begin planned
+	event_begin planned || return 1
 	side planned "$M" "$S" || say "the planned switchover failed"
 	event_end settled_swapped
 	wait_for "both are ready" 120 settled || return 1
 
 	local lost destroyer
-	event_begin power
+	event_begin power || return 1
 	lost=$M
 	node_cut "$M"
 	node_destroy "$M" &
