@@ -69,9 +69,11 @@ def direction(sent, got, start, end, interval):
 def window(ce, p1, tunnels, start, end, interval):
     """Of all tunnels: outages, how many are not whole, when the last one was, packets lost."""
     outages, broken, whole, lost = [], 0, 0.0, 0
+    longest = [0.0, 0.0]
     for flow in range(1, tunnels + 1):
         both = [direction(ce.sent[flow], p1.got[flow], start, end, interval),
                 direction(p1.sent[flow], ce.got[flow], start, end, interval)]
+        longest = [max(known, outage) for known, (outage, _, _) in zip(longest, both)]
         outages.append(max(outage for outage, _, _ in both))
         lost += sum(n for _, _, n in both)
         if any(ends is None for _, ends, _ in both):
@@ -79,7 +81,7 @@ def window(ce, p1, tunnels, start, end, interval):
             whole = end - start
         else:
             whole = max(whole, *(ends - start for _, ends, _ in both))
-    return {"outages_s": [round(o, 4) for o in outages], "not_whole": broken, "whole_s": round(whole, 4),
+    return {"outages_s": [round(o, 4) for o in outages], "from_ce_s": round(longest[0], 4), "to_ce_s": round(longest[1], 4), "not_whole": broken, "whole_s": round(whole, 4),
             "lost": lost, "watched_s": round(end - start, 3)}
 
 
@@ -136,6 +138,8 @@ def rows(events):
                "not_settled": sum(not e["settled"] for e in group),
                "asleep": sum(e["asleep"] > 0 for e in group),
                "interval_ms": group[0]["interval_ms"],
+               "from_ce_ms": round(1e3 * max(e["from_ce_s"] for e in group)),
+               "to_ce_ms": round(1e3 * max(e["to_ce_s"] for e in group)),
                "oseq": max(e["oseq"] for e in group)}
 
 
@@ -229,7 +233,8 @@ def notes(folders, events, all_rows):
         known["mcipsec*: with the timers of a machine that runs other guests, too: BFD 1 s x 4, keep-alives 1.5 s x 3"] = None
     for row in all_rows:
         if row["side"] == "ha" and row["event"] != "none":
-            known[f"ha, {row['event']}, {row['tunnels']}: up to {row['oseq']} packets had been sent under one SA before"] = None
+            known[f"ha, {row['event']}, {row['tunnels']}: longest outage from the customers {row['from_ce_ms']} ms, to them {row['to_ce_ms']} ms; "
+                  f"up to {row['oseq']} packets had been sent under one SA before"] = None
         if row["asleep"] and row["event"] != "none":
             known[f"{row['side']}, {row['event']}, {row['tunnels']}: in {row['asleep']} of {row['repetitions']} switchovers a gateway found that it "
                   "had not run for a while: there the emulation stood still"] = None

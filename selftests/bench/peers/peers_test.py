@@ -85,6 +85,8 @@ def main():
     point("of two directions the worse one counts, of packets both", (ms(event), event["lost"]), ([4000], 250))
     quiet, event = measured(ce={"late": (2, 4)})
     point("packets that are late are an outage without loss", (ms(event), event["lost"]), ([1999], 0))
+    quiet, event = measured(ce={"lose": (2, 3)}, p1={"lose": (2, 6)})
+    point("each direction has its own", [round(event[k], 2) for k in ("from_ce_s", "to_ce_s")], [1.0, 4.0])
     quiet, event = measured(p1={"lose": (1, 99)}, tunnels=3)
     point("of three tunnels one is not whole at the end", (event["not_whole"], [o > 18 for o in event["outages_s"]]),
           (1, [True, False, False]))
