@@ -207,7 +207,7 @@ void Engine::rekey_near(Group &g)
         return;
     log_.write({.level = io::Level::Notice,
                 .event = std::string(io::event::kSwitchover),
-                .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey, used for long without the peer", g.id, children.size()),
+                .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey: used for long without the peer, or their numbers are not known", g.id, children.size()),
                 .group = g.id});
     if (!g.pacer.progress().running())
         g.pacer.start_held(std::move(children));

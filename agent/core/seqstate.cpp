@@ -314,7 +314,8 @@ mcipsec_seq SeqState::reseed(const mcipsec_seq &installed, Time now, bool acting
     sa.learned = now;
     sa.last.mark = installed.mark;
     acting = acting && outbound(sa.last);
-    sa.blocked = sa.blocked || (acting && sa.stale);
+    if (acting && sa.stale && !std::exchange(sa.blocked, true))
+        near_.push_back(it->first);     // no takeover is to come that would have it rekeyed
     const auto out = raise(sa, now);
     if (!acting || sa.blocked || sa.exact)
         return out;

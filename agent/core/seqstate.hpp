@@ -116,7 +116,8 @@ public:
     // begun a margin above the last sample: half a margin from here the SA is to be rekeyed,
     // a whole one, and it must stop. Ends with the peer's frozen numbers.
     void alone(Time now);
-    // Acting master: what came to be rekeyed for that, each once.
+    // Acting master: what came to be rekeyed for that, or was installed while this node acts and
+    // must not send, each once.
     std::vector<SaId> take_near() { return std::exchange(near_, {}); }
     // Before takeover(): what the own kernel has and nobody has told about is stale.
     void unknown(std::span<const mcipsec_seq> kernel, Time now);

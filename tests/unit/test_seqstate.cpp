@@ -242,9 +242,15 @@ void an_installed_sa_gets_what_is_known(void **)
     (void)s.takeover(Time{10s});
     auto out = s.reseed(sa(1, 0).sa, Time{11s}, true);
     assert_true(out.oseq == MCIPSEC_SEQ_RECEIVE_ONLY);          // nobody has told
+    (void)s.reseed(sa(1, 0).sa, Time{12s}, true);
+    const auto near = s.take_near();                            // to be rekeyed, said once
+    assert_int_equal(near.size(), 1);
+    assert_true(near[0] == SaId::of(sa(1, 0).sa));
+    assert_true(s.take_near().empty());
 
     SeqState t;
     (void)t.reseed(sa(1, 0).sa, Time{11s}, false);
+    assert_true(t.take_near().empty());                         // a takeover has it rekeyed
     (void)t.takeover(Time{12s});
     assert_true(t.must_stop(Time{12s})[0].oseq == MCIPSEC_SEQ_RECEIVE_ONLY);
 
