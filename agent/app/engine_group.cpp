@@ -115,9 +115,13 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
     }
     if (!defer_routes && state == Mastership::Standby && std::exchange(g.restart_due, false) && g.sync)
         g.sync->restart_standby(g.id);
-    if (acting && !was_acting && g.sync && g.sync->lists(g.id))
+    if (acting && !was_acting && g.sync && g.sync->lists(g.id)) {
         g.rekeys_left = true;   // of what the list brings, too
-    else if (acting && !was_acting)
+        std::vector<SaId> ids;
+        for (const auto &n : urgent)
+            ids.push_back(n.id);
+        g.sync->keep_near(g.id, ids);
+    } else if (acting && !was_acting)
         start_rekeys(g, urgent);
     else if (acting)
         release_rekeys(g);
@@ -151,6 +155,8 @@ void Engine::alone(Group &g)
 
 // ---- rekeys after a takeover ----
 
+// Of an SA that charon has just made the record is still to come (it had rekeyed when this
+// node lost mastership for a moment). Until it is rekeyed it sends nothing: keep_near().
 void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
 {
     if (!g.sync)
@@ -162,10 +168,11 @@ void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
     g.evidence.clear();
     for_each_child(g, [&](const Bytes &key, const std::optional<ChildSas> &sas) {
         // What needs it most goes first.
-        (sas && first.contains(SaId::of(sas->out)) ? children : others).push_back(key);
+        (sas && first.erase(SaId::of(sas->out)) ? children : others).push_back(key);
         if (sas && g.state == Mastership::Eligible)
             g.evidence.push_back({SaId::of(sas->in), std::nullopt});
     });
+    g.sync->keep_near(g.id, std::vector<SaId>(first.begin(), first.end()));
     children.insert(children.end(), std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
     if (children.empty())
         return;
@@ -195,14 +202,15 @@ void Engine::rekey_near(Group &g)
     const auto near = g.sync->near_the_peer(g.id);
     if (near.empty())
         return;
-    const std::unordered_set<SaId, SaIdHash> wanted(near.begin(), near.end());
+    std::unordered_set<SaId, SaIdHash> wanted(near.begin(), near.end());
     std::vector<Bytes> children;
     for_each_child(g, [&](const Bytes &key, const std::optional<ChildSas> &sas) {
-        if (!sas || !wanted.contains(SaId::of(sas->out)))
+        if (!sas || !wanted.erase(SaId::of(sas->out)))
             return;
         children.push_back(key);
         g.evidence.push_back({SaId::of(sas->in), std::nullopt});
     });
+    g.sync->keep_near(g.id, std::vector<SaId>(wanted.begin(), wanted.end()));
     if (children.empty())
         return;
     log_.write({.level = io::Level::Notice,

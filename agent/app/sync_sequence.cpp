@@ -274,6 +274,12 @@ std::vector<SaId> SyncControl::near_the_peer(GroupId group)
     return g ? g->seq.take_near() : std::vector<SaId>();
 }
 
+void SyncControl::keep_near(GroupId group, std::span<const SaId> sas)
+{
+    if (auto *g = group_of(group))
+        g->seq.keep_near(sas);
+}
+
 std::vector<NeedsRekey> SyncControl::takeover(GroupId group, bool handed_over)
 {
     auto *g = group_of(group);

@@ -222,6 +222,13 @@ std::vector<NeedsRekey> SeqState::takeover(Time now, bool handed_over)
     return needs_rekey(now);
 }
 
+void SeqState::keep_near(std::span<const SaId> ids)
+{
+    for (const auto &id : ids)
+        if (sas_.contains(id))
+            near_.push_back(id);
+}
+
 void SeqState::unknown(std::span<const mcipsec_seq> kernel, Time now)
 {
     for (const auto &k : kernel)

@@ -247,6 +247,11 @@ void an_installed_sa_gets_what_is_known(void **)
     assert_int_equal(near.size(), 1);
     assert_true(near[0] == SaId::of(sa(1, 0).sa));
     assert_true(s.take_near().empty());
+    s.keep_near(near);                                          // its CHILD_SA is still to come
+    assert_int_equal(s.take_near().size(), 1);
+    s.forget(near[0]);
+    s.keep_near(near);                                          // never comes any more
+    assert_true(s.take_near().empty());
 
     SeqState t;
     (void)t.reseed(sa(1, 0).sa, Time{11s}, false);
