@@ -113,13 +113,13 @@ private:
     }
 
     // A shunted packet goes to the peer's chassis: an address of a host, and none of ours.
-    void next_hops(const std::vector<IpAddress> &hops, const std::string &path, const std::string &key)
+    void next_hops(const std::vector<IpAddress> &hops, const std::string &vrf, const std::string &path, const std::string &key)
     {
         one_per_family(hops, path, key);
         for (const auto &a : hops) {
             if (!routed(a))
                 error(path + "." + key, fmt::format("{} {} is no address of a host, allowed is a unicast address of the peer's chassis", key, a.str()));
-            else if (a == c_.system.address)
+            else if (vrf.empty() && a == c_.system.address)
                 error(path + "." + key, fmt::format("{} {} is this chassis' own address, allowed is one of the peer's chassis", key, a.str()));
         }
     }
@@ -152,8 +152,8 @@ private:
         for (const auto &[name, p] : c_.publics) {
             const std::string path = "ipsec.public." + path_element(name);
             known_group(p.tunnel_group, path + ".tunnel-group", "public " + quoted(name));
-            next_hops(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
-            next_hops(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
+            next_hops(p.static_redundant_next_hop, p.vrf, path, "static-tunnel-redundant-next-hop");
+            next_hops(p.dynamic_redundant_next_hop, p.vrf, path, "dynamic-tunnel-redundant-next-hop");
             one_next_hop(public_hop, p, path);
             for (const auto &a : p.local_gateway_address) {
                 const auto [it, fresh] = owner.emplace(a, name);
@@ -164,8 +164,8 @@ private:
         for (const auto &[name, p] : c_.privates) {
             const std::string path = "ipsec.private." + path_element(name);
             known_group(p.tunnel_group, path + ".tunnel-group", "private " + quoted(name));
-            next_hops(p.static_redundant_next_hop, path, "static-tunnel-redundant-next-hop");
-            next_hops(p.dynamic_redundant_next_hop, path, "dynamic-tunnel-redundant-next-hop");
+            next_hops(p.static_redundant_next_hop, p.vrf, path, "static-tunnel-redundant-next-hop");
+            next_hops(p.dynamic_redundant_next_hop, p.vrf, path, "dynamic-tunnel-redundant-next-hop");
             one_next_hop(private_hop, p, path);
         }
     }

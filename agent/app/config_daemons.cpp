@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <glob.h>
 #include <set>
+#include <strings.h>
 
 #include "app/config_check.hpp"
 #include "app/config_keys.hpp"
@@ -48,7 +49,7 @@ void check_child(const ConnectionInfo &c, const ChildInfo &child, Findings &f)
         f.errors.push_back(fmt::format("{}{} has start_action = {}, allowed is none: the gateway only responds", at(child.where_start, child.where), name, child.start_action));
     if (!inert(child.close_action))
         f.errors.push_back(fmt::format("{}{} has close_action = {}, allowed is none: the gateway only responds", at(child.where_close, child.where), name, child.close_action));
-    if (!child.hw_offload.empty() && child.hw_offload != "no")
+    if (!child.hw_offload.empty() && ::strcasecmp(child.hw_offload.c_str(), "no") != 0)
         f.errors.push_back(fmt::format("{}{} has hw_offload = {}, allowed is no: the sequence numbers of a device cannot be synchronized", at(child.where_offload, child.where), name, child.hw_offload));
     if (child.ah)
         f.errors.push_back(fmt::format("{}{} has ah_proposals, allowed is ESP: AH is not gated", at({}, child.where), name));

@@ -191,28 +191,44 @@ Section resolve(const Section &root, const Section &s, int depth = 0)
     return out;
 }
 
+// "key =" takes an inherited value away.
 const Value *get(const Section &s, const char *key)
 {
     const auto it = s.values.find(key);
-    return it == s.values.end() ? nullptr : &it->second;
+    return it == s.values.end() || it->second.text.empty() ? nullptr : &it->second;
 }
 
-// strongSwan's time: a number with s, m, h or d.
+// strongSwan's time: a whole number, blanks, and s, m, h or d in either case.
 std::optional<Duration> time_of(const Section &s, const char *key)
 {
     const Value *v = get(s, key);
     if (!v)
         return std::nullopt;
-    double n = 0;
-    const char *end = v->text.data() + v->text.size();
-    const auto [p, ec] = std::from_chars(v->text.data(), end, n);
-    if (ec != std::errc() || !(n >= 0) || n > 1e8)
+    const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+    const char *p = v->text.data(), *end = p + v->text.size();
+    while (p != end && blank(*p))
+        ++p;
+    std::uint64_t n = 0;
+    const auto [after, ec] = std::from_chars(p, end, n);
+    if (ec == std::errc::invalid_argument)
         return std::nullopt;
-    const char unit = p == end ? 's' : *p;
-    const double scale = unit == 'm' ? 60 : unit == 'h' ? 3600 : unit == 'd' ? 86400 : 1;
-    if (n * scale > 1e9)
+    for (p = after; p != end && blank(*p);)
+        ++p;
+    std::uint64_t scale = 1;
+    if (p != end)
+        switch (*p++) {
+        case 's': case 'S': break;
+        case 'm': case 'M': scale = 60; break;
+        case 'h': case 'H': scale = 3600; break;
+        case 'd': case 'D': scale = 86400; break;
+        default: return std::nullopt;
+        }
+    if (p != end)
         return std::nullopt;
-    return Duration(std::llround(n * scale * 1e9));
+    constexpr std::uint64_t most = 1'000'000'000;       // s; what is longer is as good as never
+    if (ec == std::errc::result_out_of_range || n > most / scale)
+        n = most / scale;
+    return Duration(std::chrono::seconds(static_cast<std::int64_t>(n * scale)));
 }
 
 // What stands where a time should: charon does not load such a connection.

@@ -78,7 +78,8 @@ Expected<void> Engine::start()
 {
     if (auto made = io::make_folder(run_dir_); !made)
         return made;
-    auto lock = io::lock_file(run_dir_ + "/mcipsecd.lock");     // before anything is touched
+    // Before anything is touched. One that was killed a moment ago may not be quite gone.
+    auto lock = io::lock_file(run_dir_ + "/mcipsecd.lock", 1s);
     if (!lock)
         return fail(lock.error().code, "another mcipsecd runs here: " + lock.error().text);
     lock_ = std::move(*lock);

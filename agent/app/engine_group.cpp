@@ -130,6 +130,7 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
         g.life.pacer.cancel();
         g.life.asked.clear();
         g.held.forget();
+        g.evidence.clear();
     }
     if (old != state)
         log_.write({.level = io::Level::Notice,
@@ -199,29 +200,36 @@ void Engine::start_rekeys(Group &g, const std::vector<NeedsRekey> &urgent)
 // numbers that the peer may have begun at are rekeyed before they must stop.
 void Engine::rekey_near(Group &g)
 {
+    if (!acting_master(g.state))
+        return;
     const auto near = g.sync->near_the_peer(g.id);
     if (near.empty())
         return;
     std::unordered_set<SaId, SaIdHash> wanted(near.begin(), near.end());
-    std::vector<Bytes> children;
+    std::vector<std::pair<Bytes, SaId>> found;      // and its inbound SA
     for_each_child(g, [&](const Bytes &key, const std::optional<ChildSas> &sas) {
-        if (!sas || !wanted.erase(SaId::of(sas->out)))
-            return;
-        children.push_back(key);
-        g.evidence.push_back({SaId::of(sas->in), std::nullopt});
+        if (sas && wanted.erase(SaId::of(sas->out)))
+            found.emplace_back(key, SaId::of(sas->in));
     });
     g.sync->keep_near(g.id, std::vector<SaId>(wanted.begin(), wanted.end()));
-    if (children.empty())
+    if (!g.pacer.progress().running()) {
+        std::vector<Bytes> children;
+        for (const auto &[key, in] : found)
+            children.push_back(key);
+        if (!children.empty())
+            g.pacer.start_held(std::move(children));
+    } else {
+        std::erase_if(found, [&](const auto &child) { return !g.pacer.add(child.first, loop_.now()); });
+        rekeys_due(g);
+    }
+    if (found.empty())
         return;
+    for (const auto &[key, in] : found)
+        g.evidence.push_back({in, std::nullopt});
     log_.write({.level = io::Level::Notice,
                 .event = std::string(io::event::kSwitchover),
-                .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey: used for long without the peer, or their numbers are not known", g.id, children.size()),
+                .text = fmt::format("tunnel-group {}: {} CHILD_SAs to rekey: used for long without the peer, or their numbers are not known", g.id, found.size()),
                 .group = g.id});
-    if (!g.pacer.progress().running())
-        g.pacer.start_held(std::move(children));
-    else
-        for (const auto &key : children)
-            g.pacer.add(key, loop_.now());
 }
 
 void Engine::for_each_child(const Group &g, const std::function<void(const Bytes &, const std::optional<ChildSas> &)> &f) const
@@ -696,7 +704,7 @@ Expected<void> Engine::wire_sync(SyncControl &s)
     };
     s.callbacks.child_late = [this](GroupId id, const Bytes &key) {
         if (auto *g = find(id)) {
-            g->pacer.add(key, loop_.now());
+            (void)g->pacer.add(key, loop_.now());
             (void)g->pacer_timer.arm(g->pacer.deadline());
         }
     };

@@ -45,7 +45,7 @@ void Engine::ask_for_life(GroupId id, const Bytes &ike, bool apart)
         g->life.answered = 0;
     }
     g->life.asked.erase(ike);
-    g->life.pacer.add(ike, loop_.now());
+    (void)g->life.pacer.add(ike, loop_.now());
     liveness_due(*g);
 }
 

@@ -121,6 +121,8 @@ void Engine::cancel_restart()
     restart_asks_ = 0;
     restart_grants_.clear();
     loop_.post([this] {
+        if (restart_asks_ > 0)      // asked anew meanwhile
+            return;
         for (auto &[address, p] : peers_)
             if (p.mimp)
                 p.mimp->event(mimp::RestartCancelled{});
@@ -210,7 +212,7 @@ void Engine::restart_answered()
         s.hold_until = loop_.now() + kAloneHold;
     auto save = [&](const mimp::SavedGroup &saved) {
         const auto &g = groups_.at(saved.group);
-        s.groups.push_back({saved, g.pacer.progress().running(), g.sync ? g.sync->debts(saved.group) : std::vector<SeqState::Debt>{},
+        s.groups.push_back({saved, g.pacer.progress().running() || (g.sync && g.sync->has_near(saved.group)), g.sync ? g.sync->debts(saved.group) : std::vector<SeqState::Debt>{},
                             g.peer.empty() ? "" : g.peer.str()});
     };
     for (const auto &[address, p] : peers_)

@@ -89,7 +89,7 @@ std::map<std::string, KeepalivedInstance> parse_keepalived_conf(std::string_view
                 if (blocks.size() == 1)
                     take(*instance, statement);
                 else if (blocks.size() == 2 && blocks[1] == "track_file")
-                    uses.push_back({blocks[0].substr(14), statement[0], weight_of(statement)});
+                    uses.push_back({blocks[0].substr(14), unquoted(statement[0]), weight_of(statement)});
                 else if (blocks.size() == 2 && blocks[1] == "virtual_ipaddress") {
                     const auto address = statement[0].substr(0, statement[0].find('/'));
                     instance->ipv6 = instance->ipv6 || address.find(':') != std::string::npos;
@@ -99,7 +99,7 @@ std::map<std::string, KeepalivedInstance> parse_keepalived_conf(std::string_view
             if (blocks.size() == 1 && !statement.empty())
                 for (const std::string_view head : {"track_file ", "vrrp_track_file "})
                     if (blocks[0].starts_with(head)) {
-                        auto &file = files[blocks[0].substr(head.size())];
+                        auto &file = files[unquoted(blocks[0].substr(head.size()))];
                         if (statement[0] == "file" && statement.size() > 1)
                             file.file = unquoted(statement[1]);
                         if (const auto weight = weight_of(statement))

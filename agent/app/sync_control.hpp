@@ -98,7 +98,8 @@ public:
     void peer_lost(GroupId group);
     // Outbound SAs that are to be rekeyed for that, each once.
     std::vector<SaId> near_the_peer(GroupId group);
-    void keep_near(GroupId group, std::span<const SaId> sas);
+    void keep_near(GroupId group, std::span<const SaId> sas);     // whose records may still come
+    bool has_near(GroupId group) const;
     std::uint64_t receive_only(GroupId group) const;        // counted since start
     Traffic traffic(GroupId group, const std::string &connection) const;    // of both chassis
     std::vector<SeqState::Debt> debts(GroupId group) const;

@@ -277,7 +277,13 @@ std::vector<SaId> SyncControl::near_the_peer(GroupId group)
 void SyncControl::keep_near(GroupId group, std::span<const SaId> sas)
 {
     if (auto *g = group_of(group))
-        g->seq.keep_near(sas);
+        g->seq.keep_near(sas, loop_.now());
+}
+
+bool SyncControl::has_near(GroupId group) const
+{
+    const auto it = groups_.find(group);
+    return it != groups_.end() && it->second.seq.has_near();
 }
 
 std::vector<NeedsRekey> SyncControl::takeover(GroupId group, bool handed_over)

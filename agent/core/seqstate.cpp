@@ -8,6 +8,7 @@
 namespace mcipsec {
 namespace {
 
+constexpr Duration kRecordFor = 30s;        // charon has told of an SA by then, or it is nobody's
 constexpr Duration kFrozenFor = 10s;        // then a hand-over was given up: margins grow again
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
@@ -222,10 +223,10 @@ std::vector<NeedsRekey> SeqState::takeover(Time now, bool handed_over)
     return needs_rekey(now);
 }
 
-void SeqState::keep_near(std::span<const SaId> ids)
+void SeqState::keep_near(std::span<const SaId> ids, Time now)
 {
     for (const auto &id : ids)
-        if (sas_.contains(id))
+        if (const auto it = sas_.find(id); it != sas_.end() && outbound(it->second.last) && now - it->second.learned < kRecordFor)
             near_.push_back(id);
 }
 

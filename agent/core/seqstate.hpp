@@ -119,8 +119,9 @@ public:
     // Acting master: what came to be rekeyed for that, or was installed while this node acts and
     // must not send, each once.
     std::vector<SaId> take_near() { return std::exchange(near_, {}); }
-    // Whose CHILD_SA is not known yet: named again for as long as the SA is known.
-    void keep_near(std::span<const SaId> ids);
+    // Whose CHILD_SA is not known yet: named again, until half a minute after the SA was learned.
+    void keep_near(std::span<const SaId> ids, Time now);
+    bool has_near() const { return !near_.empty(); }
     // Before takeover(): what the own kernel has and nobody has told about is stale.
     void unknown(std::span<const mcipsec_seq> kernel, Time now);
     // Acting master: SAs that must not send any more under their key (stale, jumped too far, or

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 #include "io/address.hpp"
 
@@ -117,14 +118,21 @@ Expected<void> write_file_atomic(const std::string &path, std::string_view text,
     return r;
 }
 
-Expected<UniqueFd> lock_file(const std::string &path)
+Expected<UniqueFd> lock_file(const std::string &path, Duration patience)
 {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!fd)
         return fail_errno(errno, path);
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? fail(-EBUSY, path + " is locked by another process") : fail_errno(errno, path);
-    return fd;
+    constexpr Duration kPause = 20ms;
+    for (;; patience -= kPause) {
+        if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0)
+            return fd;
+        if (errno != EWOULDBLOCK)
+            return fail_errno(errno, path);
+        if (patience <= Duration::zero())
+            return fail(-EBUSY, path + " is locked by another process");
+        std::this_thread::sleep_for(kPause);
+    }
 }
 
 Expected<void> make_folder(const std::string &path, unsigned mode)

@@ -16,8 +16,9 @@ Expected<SecretBytes> read_secret_file(const std::string &path, std::size_t limi
 // Temporary file in the same folder, fsync, rename: readers see old or new.
 Expected<void> write_file_atomic(const std::string &path, std::string_view text, unsigned mode = 0644);
 // An exclusive lock on a file, made if need be, for as long as the descriptor is open:
-// EBUSY while another process has it. Not inherited by a program that is executed.
-Expected<UniqueFd> lock_file(const std::string &path);
+// EBUSY if another process has it for all of `patience`, which this waits. Not inherited by
+// a program that is executed.
+Expected<UniqueFd> lock_file(const std::string &path, Duration patience = Duration::zero());
 // As mkdir -p; an existing folder is no error.
 Expected<void> make_folder(const std::string &path, unsigned mode = 0755);
 

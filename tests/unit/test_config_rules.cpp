@@ -151,7 +151,8 @@ void test_next_hops(void **)
 {
     for (const char *hop : {"0.0.0.0", "127.0.0.1", "224.0.0.1", "::1", "ff02::1"})
         refused(with(kSegw1, "192.168.255.2", hop), hop, fmt::format("static-tunnel-redundant-next-hop {} is no address of a host, allowed is a unicast address of the peer's chassis", hop));
-    refused(with(kSegw1, "192.168.20.2", "192.0.2.1"), "[\"192.0.2.1\"]", "static-tunnel-redundant-next-hop 192.0.2.1 is this chassis' own address");
+    refused(with(kSegw1, "192.168.255.2", "192.0.2.1"), "[\"192.0.2.1\"]", "static-tunnel-redundant-next-hop 192.0.2.1 is this chassis' own address");
+    good(with(kSegw1, "192.168.20.2", "192.0.2.1"));       // of a VRF: another host
 }
 
 void test_guard(void **)
@@ -226,6 +227,13 @@ void test_swanctl_refused(void **)
     connection_refused(with(kSwanctl, "start_action = none", "start_action = start"), "start_action", "connection tunnel-1 child net has start_action = start, allowed is none");
     connection_refused(with(kSwanctl, "start_action = none", "start_action = trap"), "start_action", "connection tunnel-1 child net has start_action = trap, allowed is none");
     connection_refused(with(kSwanctl, "dpd_delay = 0s", "dpd_delay = soon"), "soon", "connection tunnel-1 has dpd_delay = soon, allowed is a number with s, m, h or d");
+    for (const char *time : {"", " 0", "\"0 s\"", "0S", "0 d"})
+        assert_true(swanctl(with(kSwanctl, "dpd_delay = 0s", std::string("dpd_delay = ") + time)).errors.empty());
+    for (const char *time : {"4 h", "\" 4H\"", "240m", "14400", "999999999999", "20000d"})
+        assert_true(swanctl(with(kSwanctl, "rekey_time = 2h", std::string("life_time = ") + time)).errors.empty());
+    for (const char *time : {"10x", "1.5h", "2h30m", "-1"})
+        assert_int_equal(swanctl(with(kSwanctl, "rekey_time = 2h", std::string("life_time = ") + time)).errors.size(), 1);
+    assert_true(swanctl(with(kSwanctl, "start_action = none", "hw_offload = No\nah_proposals =")).errors.empty());
     connection_refused(with(kSwanctl, "rekey_time = 2h", "life_time = two days"), "two days", "connection tunnel-1 has life_time = two days, allowed is a number");
     connection_refused(with(kSwanctl, "start_action = none", "hw_offload = packet"), "hw_offload", "connection tunnel-1 child net has hw_offload = packet, allowed is no");
     connection_refused(with(kSwanctl, "start_action = none", "ah_proposals = sha256"), "net {", "connection tunnel-1 child net has ah_proposals, allowed is ESP");
@@ -330,6 +338,7 @@ void test_keepalived(void **)
     follows(with(kKeepalived, "VRRP10.track", "x"), not_at_all);
     follows(with(kKeepalived, "track_file { mc }", ""), not_at_all);
     follows(with(kKeepalived, "{ file", "{ # file"), not_at_all);
+    assert_true(check(with(with(kKeepalived, "_file mc {", "_file \"mc\" {"), "file /run/mcipsec/vrrp/VRRP10.track", "file \"/run/mcipsec/vrrp/VRRP10.track\"")).warnings.empty());
     follows(with(kKeepalived, "VRRP10.track\n", "VRRP10.track\nweight 2\n"), "k.conf:4: vrrp_instance VRRP10 follows /run/mcipsec/vrrp/VRRP10.track with weight 2, expected is weight 1");
     follows(with(kKeepalived, "{ mc }", "{ mc weight 0 }"), "k.conf:3: vrrp_instance VRRP10 follows /run/mcipsec/vrrp/VRRP10.track with weight 0, expected is weight 1");
     assert_true(check("garbage {{{ vrrp_instance").errors.empty());

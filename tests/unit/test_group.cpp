@@ -142,8 +142,8 @@ void what_comes_late_is_rekeyed_too(void **)
     pace.jitter = 0ns;
     RekeyPacer p(pace, 1);
     p.start({{1}}, Time{});
-    p.add({2}, Time{});
-    p.add({2}, Time{});
+    assert_true(p.add({2}, Time{}));
+    assert_false(p.add({2}, Time{}));
     assert_int_equal(p.progress().total, 2);
     auto due = p.due(Time{10s});
     for (const auto &more : p.due(Time{20s}))

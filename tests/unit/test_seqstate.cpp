@@ -247,10 +247,13 @@ void an_installed_sa_gets_what_is_known(void **)
     assert_int_equal(near.size(), 1);
     assert_true(near[0] == SaId::of(sa(1, 0).sa));
     assert_true(s.take_near().empty());
-    s.keep_near(near);                                          // its CHILD_SA is still to come
+    s.keep_near(near, Time{13s});                               // its CHILD_SA is still to come
     assert_int_equal(s.take_near().size(), 1);
+    s.keep_near(near, Time{43s});                               // not any more
+    assert_true(s.take_near().empty());
+    s.keep_near(near, Time{13s});
     s.forget(near[0]);
-    s.keep_near(near);                                          // never comes any more
+    s.keep_near(s.take_near(), Time{13s});
     assert_true(s.take_near().empty());
 
     SeqState t;

@@ -44,17 +44,18 @@ void RekeyPacer::release(Time now)
     }
 }
 
-void RekeyPacer::add(const Bytes &child, Time now)
+bool RekeyPacer::add(const Bytes &child, Time now)
 {
     const bool known = held_.contains(child) || flying_.contains(child) ||
                        std::any_of(waiting_.begin(), waiting_.end(), [&](const auto &item) { return item.second.key == child; });
     if (known)
-        return;
+        return false;
     ++total_;
     if (held_.empty())
         waiting_.emplace(now + delay(), Item{child, 0});
     else
         held_.insert(child);
+    return true;
 }
 
 void RekeyPacer::cancel()

@@ -37,7 +37,7 @@ public:
     // As start(), but all wait until they are released.
     void start_held(std::vector<Bytes> children);
     void release(Time now);
-    void add(const Bytes &child, Time now);       // came late: waits with those that are held, if any
+    bool add(const Bytes &child, Time now);       // came late: waits with those that are held, if any; false: it is there
     const std::set<Bytes> &held() const { return held_; }
     void cancel();
     // Which rekeys to start now; each counts as in flight until reported.
