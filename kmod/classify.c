@@ -197,6 +197,25 @@ enum mcipsec_class mcipsec_classify_in6(const struct sk_buff *skb)
 	return MCIPSEC_CLASS_NONE;
 }
 
+/* Where the packet went that an ICMP error (MCIPSEC_CLASS_IN_ICMP) quotes. */
+bool mcipsec_quoted_daddr(const struct sk_buff *skb, u16 family, struct in6_addr *daddr)
+{
+	int off = skb_network_offset(skb);
+	bool later;
+	u8 proto;
+
+	if (family == AF_INET) {
+		off += ip_hdrlen(skb) + sizeof(struct icmphdr) + offsetof(struct iphdr, daddr);
+		return !skb_copy_bits(skb, off, daddr, sizeof(__be32));
+	}
+	proto = ipv6_hdr(skb)->nexthdr;
+	off = mcipsec_transport6(skb, off, &proto, &later);
+	if (off < 0)
+		return false;
+	off += sizeof(struct icmp6hdr) + offsetof(struct ipv6hdr, daddr);
+	return !skb_copy_bits(skb, off, daddr, sizeof(*daddr));
+}
+
 enum mcipsec_class mcipsec_classify_out6(const struct sk_buff *skb)
 {
 	u8 proto = ipv6_hdr(skb)->nexthdr;

@@ -67,15 +67,18 @@ static void mcipsec_ingress_mac(struct mcipsec_ingress *in, const struct sk_buff
 }
 
 /*
- * The gateway address answers a ping only to a peer: to who has an SA that ends
- * here (seed, "Tunnel ISAs"). This node itself may always.
+ * The gateway address answers a ping only to a peer: to the far end of its static
+ * tunnels, or who has an SA that ends here (seed, "Tunnel ISAs"). This node itself
+ * may always.
  */
-static bool mcipsec_may_ping(const struct sk_buff *skb, const struct nf_hook_state *state,
-			     const void *saddr, const void *daddr)
+static bool mcipsec_may_ping(const struct mcipsec_group *g, const struct sk_buff *skb,
+			     const struct nf_hook_state *state, const void *saddr,
+			     const void *daddr)
 {
 	struct xfrm_state *x;
 
-	if (state->in->flags & IFF_LOOPBACK)
+	if (state->in->flags & IFF_LOOPBACK ||
+	    mcipsec_is_static_peer(g, state->pf, daddr, saddr))
 		return true;
 	x = xfrm_state_lookup_byaddr(state->net, skb->mark, daddr, saddr, IPPROTO_ESP,
 				     state->pf);
@@ -103,7 +106,7 @@ static unsigned int mcipsec_gate_in(struct sk_buff *skb, const struct nf_hook_st
 					    mcipsec_classify_in6(skb);
 	if (class == MCIPSEC_CLASS_NONE)
 		return NF_ACCEPT;
-	if (class == MCIPSEC_CLASS_IN_PING && !mcipsec_may_ping(skb, state, saddr, daddr)) {
+	if (class == MCIPSEC_CLASS_IN_PING && !mcipsec_may_ping(g, skb, state, saddr, daddr)) {
 		mcipsec_count(g, MCIPSEC_STAT_DROP_PING);
 		return NF_DROP;
 	}

@@ -181,6 +181,7 @@ struct mcipsec_nexthops *mcipsec_nexthops_create(const struct mcipsec_addr *addr
 			return ERR_PTR(err);
 		}
 		nhs->nh[nhs->n].addr = addrs[nhs->n];
+		nhs->by_kind |= addrs[nhs->n].flags;
 	}
 	return nhs;
 }
@@ -355,6 +356,8 @@ void mcipsec_group_destroy(struct mcipsec_group *g)
 		mcipsec_gwaddr_remove(a);
 	mcipsec_group_set_nexthops(g, true, NULL);
 	mcipsec_group_set_nexthops(g, false, NULL);
+	mcipsec_peers_forget(g);
+	mcipsec_peers_publish(g);
 	mcipsec_hold_end_all(g);
 	call_rcu(&g->rcu, mcipsec_group_free_rcu);
 	if (!--mn->n_groups)

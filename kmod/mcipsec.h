@@ -36,6 +36,7 @@
 #define MCIPSEC_HOLD_BUCKETS	256
 
 struct mcipsec_net;
+struct mcipsec_peers;
 
 /*
  * A lease: its groups forward only until @expiry. One word, compared with the
@@ -77,6 +78,7 @@ struct mcipsec_nexthop {
 struct mcipsec_nexthops {
 	struct rcu_head		rcu;
 	unsigned int		n;
+	bool			by_kind;	/* of tunnels; some have flags */
 	struct mcipsec_nexthop	nh[];
 };
 
@@ -112,6 +114,7 @@ struct mcipsec_group {
 	struct mcipsec_lease	*lease;		/* NULL: none */
 	struct mcipsec_nexthops __rcu *public;
 	struct mcipsec_nexthops __rcu *private;
+	struct mcipsec_peers __rcu *static_peers;
 	struct mcipsec_stats __percpu *stats;
 
 	/* under mcipsec_net.lock */
@@ -124,6 +127,7 @@ struct mcipsec_group {
 	u8			cookie[MCIPSEC_COOKIE_LEN];
 	struct list_head	addrs;
 	unsigned int		n_addrs;
+	struct mcipsec_peers	*peers_coming;	/* of a list not whole yet */
 	struct rcu_head		rcu;
 	unsigned int		n_holds;	/* read under RCU, too, as the holds are */
 	struct hlist_head	holds[MCIPSEC_HOLD_BUCKETS];
@@ -181,6 +185,7 @@ enum mcipsec_class mcipsec_classify_in4(const struct sk_buff *skb);
 enum mcipsec_class mcipsec_classify_in6(const struct sk_buff *skb);
 enum mcipsec_class mcipsec_classify_out4(const struct sk_buff *skb);
 enum mcipsec_class mcipsec_classify_out6(const struct sk_buff *skb);
+bool mcipsec_quoted_daddr(const struct sk_buff *skb, u16 family, struct in6_addr *daddr);
 
 /* gate.c */
 int mcipsec_gate_register(struct net *net);
@@ -190,6 +195,15 @@ void mcipsec_gate_unregister(struct net *net);
 unsigned int mcipsec_shunt(struct mcipsec_group *g, enum mcipsec_action action,
 			   enum mcipsec_class class, const struct mcipsec_ingress *in,
 			   struct sk_buff *skb, const struct nf_hook_state *state);
+
+/* peer.c */
+bool mcipsec_is_static_peer(const struct mcipsec_group *g, u16 family, const void *local,
+			    const void *remote);
+void mcipsec_peers_forget(struct mcipsec_group *g);
+int mcipsec_peers_add(struct mcipsec_group *g, const struct mcipsec_static_peer *more,
+		      unsigned int n);
+void mcipsec_peers_publish(struct mcipsec_group *g);
+unsigned int mcipsec_peers_count(const struct mcipsec_group *g);
 
 /* xfrm.c */
 int mcipsec_xfrm_register(void);

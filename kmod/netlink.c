@@ -71,6 +71,13 @@ static const struct nla_policy mcipsec_debug_policy[MCIPSEC_A_GATE_HOOK_OFF + 1]
 	[MCIPSEC_A_GATE_HOOK_OFF] = NLA_POLICY_MAX(NLA_U8, 1),
 };
 
+static const struct nla_policy
+mcipsec_static_peers_policy[MCIPSEC_A_STATIC_PEERS_MORE + 1] = {
+	[MCIPSEC_A_GROUP_ID] = { .type = NLA_U32 },
+	[MCIPSEC_A_STATIC_PEERS] = { .type = NLA_BINARY },
+	[MCIPSEC_A_STATIC_PEERS_MORE] = { .type = NLA_FLAG },
+};
+
 struct nlattr *mcipsec_need(struct genl_info *info, int type, const char *missing)
 {
 	struct nlattr *attr = info->attrs[type];
@@ -256,6 +263,13 @@ static const struct genl_ops mcipsec_ops[] = {
 		.doit = mcipsec_nl_debug_set,
 		.policy = mcipsec_debug_policy,
 		.maxattr = ARRAY_SIZE(mcipsec_debug_policy) - 1,
+	},
+	{
+		.cmd = MCIPSEC_CMD_STATIC_PEERS_SET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = mcipsec_nl_static_peers_set,
+		.policy = mcipsec_static_peers_policy,
+		.maxattr = ARRAY_SIZE(mcipsec_static_peers_policy) - 1,
 	},
 };
 

@@ -29,6 +29,7 @@ int mcipsec_nl_group_del(struct sk_buff *skb, struct genl_info *info);
 int mcipsec_nl_group_get(struct sk_buff *request, struct genl_info *info);
 int mcipsec_nl_group_dump_start(struct netlink_callback *cb);
 int mcipsec_nl_group_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int mcipsec_nl_static_peers_set(struct sk_buff *skb, struct genl_info *info);
 int mcipsec_nl_state_set(struct sk_buff *skb, struct genl_info *info);
 int mcipsec_nl_lease_set(struct sk_buff *skb, struct genl_info *info);
 int mcipsec_nl_switchover(struct sk_buff *skb, struct genl_info *info);

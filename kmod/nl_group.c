@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Requests about groups: GROUP_NEW, GROUP_DEL, GROUP_GET. What a request asks
+ * Requests about groups: GROUP_NEW, GROUP_DEL, GROUP_GET, STATIC_PEERS_SET. What a request asks
  * for is parsed before the lock is taken, and applied whole or not at all.
  */
 #include <linux/slab.h>
@@ -8,20 +8,22 @@
 
 #include "netlink.h"
 
-static bool mcipsec_addr_valid(const struct mcipsec_addr *a)
+static bool mcipsec_addr_valid(const struct mcipsec_addr *a, u16 flags)
 {
 	static const u8 zero[16];
 
-	if (a->reserved || !memcmp(a->addr, zero, sizeof(zero)))
+	if (a->flags & ~flags || !memcmp(a->addr, zero, sizeof(zero)))
 		return false;
 	if (a->family == AF_INET)
 		return !memcmp(a->addr + 4, zero, sizeof(zero) - 4);
 	return a->family == AF_INET6;
 }
 
+#define MCIPSEC_NEXTHOP_FLAGS (MCIPSEC_ADDR_F_STATIC | MCIPSEC_ADDR_F_DYNAMIC)
+
 /* An array of addresses out of a nest; the caller frees it. */
 static struct mcipsec_addr *mcipsec_parse_addrs(const struct nlattr *nest, unsigned int max,
-						const char *too_many,
+						u16 flags, const char *too_many,
 						struct netlink_ext_ack *extack, unsigned int *n)
 {
 	struct mcipsec_addr *addrs;
@@ -42,9 +44,9 @@ static struct mcipsec_addr *mcipsec_parse_addrs(const struct nlattr *nest, unsig
 	*n = 0;
 	nla_for_each_nested(attr, nest, rem) {
 		memcpy(&addrs[*n], nla_data(attr), sizeof(*addrs));
-		if (!mcipsec_addr_valid(&addrs[*n])) {
+		if (!mcipsec_addr_valid(&addrs[*n], flags)) {
 			NL_SET_ERR_MSG_ATTR(extack, attr,
-					    "address must be AF_INET or AF_INET6, not zero, padding zero");
+					    "address must be AF_INET or AF_INET6, not zero, padding and unknown flags zero");
 			kfree(addrs);
 			return ERR_PTR(-EINVAL);
 		}
@@ -75,7 +77,7 @@ static int mcipsec_config_parse(struct genl_info *info, struct mcipsec_group_con
 
 	attr = info->attrs[MCIPSEC_A_ADDRS];
 	if (attr) {
-		addrs = mcipsec_parse_addrs(attr, MCIPSEC_ADDR_MAX,
+		addrs = mcipsec_parse_addrs(attr, MCIPSEC_ADDR_MAX, 0,
 					    "ADDRS holds more than " __stringify(MCIPSEC_ADDR_MAX),
 					    info->extack, &c->n_addrs);
 		if (IS_ERR(addrs))
@@ -84,7 +86,7 @@ static int mcipsec_config_parse(struct genl_info *info, struct mcipsec_group_con
 	}
 	attr = info->attrs[MCIPSEC_A_PUBLIC_NEXTHOPS];
 	if (attr) {
-		addrs = mcipsec_parse_addrs(attr, MCIPSEC_NEXTHOP_MAX,
+		addrs = mcipsec_parse_addrs(attr, MCIPSEC_NEXTHOP_MAX, MCIPSEC_NEXTHOP_FLAGS,
 					    "PUBLIC_NEXTHOPS holds more than "
 					    __stringify(MCIPSEC_NEXTHOP_MAX),
 					    info->extack, &c->n_public);
@@ -94,7 +96,7 @@ static int mcipsec_config_parse(struct genl_info *info, struct mcipsec_group_con
 	}
 	attr = info->attrs[MCIPSEC_A_PRIVATE_NEXTHOPS];
 	if (attr) {
-		addrs = mcipsec_parse_addrs(attr, MCIPSEC_NEXTHOP_MAX,
+		addrs = mcipsec_parse_addrs(attr, MCIPSEC_NEXTHOP_MAX, MCIPSEC_NEXTHOP_FLAGS,
 					    "PRIVATE_NEXTHOPS holds more than "
 					    __stringify(MCIPSEC_NEXTHOP_MAX),
 					    info->extack, &c->n_private);
@@ -230,6 +232,69 @@ int mcipsec_nl_group_del(struct sk_buff *skb, struct genl_info *info)
 	return PTR_ERR_OR_ZERO(g);
 }
 
+static bool mcipsec_static_peer_valid(const struct mcipsec_static_peer *p)
+{
+	struct mcipsec_addr local = { .family = p->family }, remote = local;
+
+	memcpy(local.addr, p->local, sizeof(local.addr));
+	memcpy(remote.addr, p->remote, sizeof(remote.addr));
+	return !p->reserved && mcipsec_addr_valid(&local, 0) && mcipsec_addr_valid(&remote, 0);
+}
+
+static int mcipsec_static_peers_check(const struct nlattr *array,
+				      struct netlink_ext_ack *extack)
+{
+	const struct mcipsec_static_peer *p = nla_data(array);
+	unsigned int i, n = nla_len(array) / sizeof(*p);
+
+	if (nla_len(array) % sizeof(*p)) {
+		NL_SET_ERR_MSG_ATTR(extack, array,
+				    "STATIC_PEERS must be an array of struct mcipsec_static_peer, 36 bytes each");
+		return -EINVAL;
+	}
+	for (i = 0; i < n; i++)
+		if (!mcipsec_static_peer_valid(&p[i])) {
+			NL_SET_ERR_MSG_ATTR(extack, array,
+					    "addresses must be AF_INET or AF_INET6, not zero, padding zero");
+			return -EINVAL;
+		}
+	return 0;
+}
+
+int mcipsec_nl_static_peers_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct mcipsec_net *mn = mcipsec_net(genl_info_net(info));
+	struct nlattr *id, *array = info->attrs[MCIPSEC_A_STATIC_PEERS];
+	struct mcipsec_group *g;
+	int err;
+
+	id = MCIPSEC_NEED(info, GROUP_ID);
+	if (!id)
+		return -EINVAL;
+	mutex_lock(&mn->lock);
+	g = mcipsec_find(mn, id, info->extack);
+	if (IS_ERR(g)) {
+		mutex_unlock(&mn->lock);
+		return PTR_ERR(g);
+	}
+	if (info->nlhdr->nlmsg_flags & NLM_F_REPLACE)
+		mcipsec_peers_forget(g);
+	err = array ? mcipsec_static_peers_check(array, info->extack) : 0;
+	if (!err && array)
+		err = mcipsec_peers_add(g, nla_data(array),
+					nla_len(array) / sizeof(struct mcipsec_static_peer));
+	if (err == -ENOSPC)
+		NL_SET_ERR_MSG_ATTR(info->extack, array, "more than "
+				    __stringify(MCIPSEC_STATIC_PEER_MAX)
+				    " static peers of the group");
+	if (err)
+		mcipsec_peers_forget(g);
+	else if (!info->attrs[MCIPSEC_A_STATIC_PEERS_MORE])
+		mcipsec_peers_publish(g);
+	mutex_unlock(&mn->lock);
+	return err;
+}
+
 static int mcipsec_fill_nexthops(struct sk_buff *skb, int type,
 				 const struct mcipsec_nexthops *nhs)
 {
@@ -271,7 +336,8 @@ static int mcipsec_fill_group(struct sk_buff *skb, const struct mcipsec_group *g
 	public = rcu_dereference_protected(g->public, lockdep_is_held(&g->mn->lock));
 	private = rcu_dereference_protected(g->private, lockdep_is_held(&g->mn->lock));
 	if (mcipsec_fill_nexthops(skb, MCIPSEC_A_PUBLIC_NEXTHOPS, public) ||
-	    mcipsec_fill_nexthops(skb, MCIPSEC_A_PRIVATE_NEXTHOPS, private))
+	    mcipsec_fill_nexthops(skb, MCIPSEC_A_PRIVATE_NEXTHOPS, private) ||
+	    nla_put_u32(skb, MCIPSEC_A_STATIC_PEERS_COUNT, mcipsec_peers_count(g)))
 		return -EMSGSIZE;
 	return mcipsec_stats_fill(skb, g);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Shunting: a standby hands what is not its own to the master, through the
- * redundant next-hop of the packet's side and family (seed, "Other Details
- * About Shunting"). The outer packet goes as it is, one hop older.
+ * redundant next-hop of the packet's side, family and kind of tunnel (seed,
+ * "Other Details About Shunting"). The outer packet goes as it is, one hop older.
  *
  * Loop rule: a packet that came from the next-hop itself is dropped rather
  * than sent back, told by the device and, on Ethernet, by the source address:
@@ -81,27 +81,74 @@ static struct dst_entry *mcipsec_route(struct net *net, struct mcipsec_nexthop *
 	return dst;
 }
 
-/*
- * The next-hop for a family. On the private side that of the VRF which the
- * packet is in, or the only one of its family.
- */
-static struct mcipsec_nexthop *mcipsec_nexthop_find(struct mcipsec_nexthops *nhs,
-						    u16 family, u32 vrf)
+/* Does the packet belong to a static tunnel? Told by the tunnel's two ends. */
+static bool mcipsec_of_static(const struct mcipsec_group *g, enum mcipsec_class class,
+			      const struct sk_buff *skb, u16 family)
 {
-	struct mcipsec_nexthop *only = NULL;
-	unsigned int i, n = 0;
+	const void *local, *remote;
+	const struct xfrm_state *x;
+	struct in6_addr quoted;
 
-	for (i = 0; nhs && i < nhs->n; i++) {
-		struct mcipsec_nexthop *nh = &nhs->nh[i];
+	if (class == MCIPSEC_CLASS_PRIVATE) {
+		x = dst_xfrm(skb_dst(skb));
+		return x && mcipsec_is_static_peer(g, x->props.family, &x->props.saddr,
+						   &x->id.daddr);
+	}
+	if (family == AF_INET) {
+		local = &ip_hdr(skb)->daddr;
+		remote = &ip_hdr(skb)->saddr;
+	} else {
+		local = &ipv6_hdr(skb)->daddr;
+		remote = &ipv6_hdr(skb)->saddr;
+	}
+	if (class == MCIPSEC_CLASS_IN_ICMP) {
+		if (!mcipsec_quoted_daddr(skb, family, &quoted))
+			return false;
+		remote = &quoted;
+	}
+	return mcipsec_is_static_peer(g, family, local, remote);
+}
 
+/*
+ * The next-hop for a family and, where that makes a difference, for static or
+ * dynamic tunnels: on the private side that of the VRF which the packet is in,
+ * or where its family has next-hops in one VRF only, the one there.
+ */
+static struct mcipsec_nexthop *mcipsec_nexthop_find(const struct mcipsec_group *g,
+						    struct mcipsec_nexthops *nhs,
+						    enum mcipsec_class class, u16 family, u32 vrf,
+						    const struct sk_buff *skb)
+{
+	struct mcipsec_nexthop *nh, *first = NULL, *only = NULL;
+	bool here = false, elsewhere = false;
+	unsigned int i;
+	u16 kind = 0;
+
+	if (!nhs)
+		return NULL;
+	if (nhs->by_kind)
+		kind = mcipsec_of_static(g, class, skb, family) ? MCIPSEC_ADDR_F_STATIC :
+								  MCIPSEC_ADDR_F_DYNAMIC;
+	for (i = 0; i < nhs->n; i++) {
+		bool serves;
+
+		nh = &nhs->nh[i];
 		if (nh->addr.family != family)
 			continue;
-		if (nh->addr.vrf_ifindex == vrf)
-			return nh;
-		only = nh;
-		n++;
+		serves = !nh->addr.flags || nh->addr.flags & kind;
+		if (nh->addr.vrf_ifindex == vrf) {
+			if (serves)
+				return nh;
+			here = true;
+		}
+		if (!first)
+			first = nh;
+		if (nh->addr.vrf_ifindex != first->addr.vrf_ifindex)
+			elsewhere = true;
+		if (serves && !only)
+			only = nh;
 	}
-	return n == 1 ? only : NULL;
+	return here || elsewhere ? NULL : only;
 }
 
 static enum mcipsec_origin mcipsec_origin(const struct mcipsec_nexthop *nh,
@@ -151,6 +198,33 @@ static bool mcipsec_age(struct sk_buff *skb, u16 family)
 	return true;
 }
 
+/*
+ * Did it come from the peer? With next-hops of two kinds the peer may have sent
+ * it by the other: its list of static tunnels need not be ours at every moment.
+ */
+static enum mcipsec_origin mcipsec_origin_of(struct net *net, struct mcipsec_nexthops *nhs,
+					     const struct mcipsec_nexthop *nh,
+					     struct dst_entry *dst,
+					     const struct mcipsec_ingress *in)
+{
+	enum mcipsec_origin origin = mcipsec_origin(nh, dst, in);
+	struct mcipsec_nexthop *other;
+	unsigned int i;
+
+	for (i = 0; nhs->by_kind && i < nhs->n && origin == MCIPSEC_ORIGIN_OTHER; i++) {
+		other = &nhs->nh[i];
+		if (other == nh || other->addr.family != nh->addr.family ||
+		    other->addr.vrf_ifindex != nh->addr.vrf_ifindex)
+			continue;
+		dst = mcipsec_route(net, other);
+		if (!dst)
+			continue;
+		origin = mcipsec_origin(other, dst, in);
+		dst_release(dst);
+	}
+	return origin;
+}
+
 /* Send by @dst, whose reference goes with it. */
 static unsigned int mcipsec_shunt_send(struct mcipsec_group *g, struct dst_entry *dst,
 				       struct sk_buff *skb, bool public,
@@ -193,7 +267,7 @@ unsigned int mcipsec_shunt(struct mcipsec_group *g, enum mcipsec_action action,
 	struct dst_entry *dst;
 
 	nhs = public ? rcu_dereference(g->public) : rcu_dereference(g->private);
-	nh = mcipsec_nexthop_find(nhs, state->pf, in->vrf);
+	nh = mcipsec_nexthop_find(g, nhs, class, state->pf, in->vrf, skb);
 	if (!nh) {
 		mcipsec_count_drop(g, class, false);
 		return NF_DROP;
@@ -203,7 +277,7 @@ unsigned int mcipsec_shunt(struct mcipsec_group *g, enum mcipsec_action action,
 		mcipsec_count(g, MCIPSEC_STAT_DROP_NOROUTE);
 		return NF_DROP;
 	}
-	origin = mcipsec_origin(nh, dst, in);
+	origin = mcipsec_origin_of(state->net, nhs, nh, dst, in);
 	switch (mcipsec_verdict_of(action, class, origin)) {
 	case MCIPSEC_SHUNT:
 		return mcipsec_shunt_send(g, dst, skb, public, state);

@@ -126,6 +126,7 @@ static void put_nested(struct nlmsghdr *nlh, int type, int inner, int most)
 static void put(struct nlmsghdr *nlh, int type)
 {
 	static struct mcipsec_seq seqs[MCIPSEC_SEQ_PER_MSG];
+	struct mcipsec_static_peer peers[20];
 	struct mcipsec_addr a;
 	unsigned char bytes[64];
 	unsigned int n, i;
@@ -166,7 +167,24 @@ static void put(struct nlmsghdr *nlh, int type)
 	case MCIPSEC_A_ADDR:
 	case MCIPSEC_A_NEXTHOP:
 		a = address();
+		if (type == MCIPSEC_A_NEXTHOP)
+			a.flags = rnd(4);
 		mnl_attr_put(nlh, type, sizeof(a), &a);
+		break;
+	case MCIPSEC_A_STATIC_PEERS:
+		n = rnd(20);
+		for (i = 0; i < n; i++) {
+			a = address();
+			memset(&peers[i], 0, sizeof(peers[i]));
+			memcpy(peers[i].local, a.addr, sizeof(peers[i].local));
+			memcpy(peers[i].remote, a.addr, sizeof(peers[i].remote));
+			peers[i].family = a.family;
+			peers[i].reserved = one_in(20);
+		}
+		mnl_attr_put(nlh, type, n * sizeof(peers[0]), peers);
+		break;
+	case MCIPSEC_A_STATIC_PEERS_MORE:
+		mnl_attr_put(nlh, type, 0, NULL);
 		break;
 	case MCIPSEC_A_COOKIE:
 		memset(bytes, 'a' + rnd(2), MCIPSEC_COOKIE_LEN);
@@ -210,6 +228,7 @@ static const int takes[][6] = {
 	[MCIPSEC_CMD_SEQ_SET] = { MCIPSEC_A_GROUP_ID, MCIPSEC_A_SEQ, MCIPSEC_A_SEQ_MARGIN },
 	[MCIPSEC_CMD_SWITCHOVER] = { MCIPSEC_A_GROUP_ID, MCIPSEC_A_SWITCHOVER_ID, MCIPSEC_A_SWITCHOVER_FLAGS },
 	[MCIPSEC_CMD_DEBUG_SET] = { MCIPSEC_A_GATE_HOOK_OFF },
+	[MCIPSEC_CMD_STATIC_PEERS_SET] = { MCIPSEC_A_GROUP_ID, MCIPSEC_A_STATIC_PEERS, MCIPSEC_A_STATIC_PEERS_MORE },
 };
 #define TAKES (sizeof(takes) / sizeof(takes[0]))
 
@@ -219,6 +238,8 @@ static struct nlmsghdr *request(struct nl *nl, char *buf)
 	uint16_t flags = NLM_F_ACK;
 	struct nlmsghdr *nlh;
 
+	if (cmd == MCIPSEC_CMD_STATIC_PEERS_SET && one_in(4))
+		flags |= NLM_F_REPLACE;
 	if (cmd == MCIPSEC_CMD_GROUP_NEW)
 		flags |= (uint16_t[]){ NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE, NLM_F_REPLACE, 0 }[rnd(4)];
 	if ((cmd == MCIPSEC_CMD_GROUP_GET && one_in(2)) || (cmd == MCIPSEC_CMD_SEQ_GET && !one_in(8)))

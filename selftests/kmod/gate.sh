@@ -60,6 +60,13 @@ check "control: other addresses answer them, with neighbour discovery" \
 check "the node itself may ping it" ping_gw gw1 $GW
 ip -n gw1 xfrm state flush
 check "master: without its SAs the peer is a stranger" counts gw1 drop_ping 1 fails ping_gw ce $GW
+nl gw1 group static 1 $GW,203.0.113.5 $GW,$CE
+check "master: unless it is the far end of a static tunnel" counts gw1 forward_in 1 ping_gw ce $GW
+check "master: of one over IPv4, that is" counts gw1 drop_ping 1 fails ping_gw ce $GW6
+nl gw1 group static 1 $GW,203.0.113.5 $GW6,$CE6 198.51.100.9,$CE
+check "master: and over IPv6" counts gw1 forward_in 1 ping_gw ce $GW6
+check "master: not of another gateway address'" counts gw1 drop_ping 1 fails ping_gw ce $GW
+nl gw1 group static 1
 sa gw1 window
 check "control: with them it is answered again" ping_gw ce $GW
 set_state gw1 discovery

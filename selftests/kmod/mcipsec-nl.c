@@ -6,6 +6,7 @@
  *         (add: create, must not exist; set: replace; put: create, no EXCL)
  *         [noaddr] [nopublic] [noprivate]      send the list empty
  *   group del ID
+ *   group static ID [begin] [more] [LOCAL,REMOTE]...    its static tunnels
  *   group get [ID]                 "key value" lines; counters as "stat NAME N"
  *   state COOKIE ID=STATE[,FLAG]...[@GENERATION]...
  *   lease COOKIE ID MS             ends in MS from now; "revoke": ended
@@ -16,7 +17,7 @@
  *   gate on|off                    DEBUG_SET
  *   bad CASE                       a malformed request, see bad()
  *
- * A is ADDRESS or ADDRESS%DEVICE (VRF). Exit: 0 done; 1 refused, "ERRNO: the
+ * A is ADDRESS or ADDRESS%DEVICE (VRF), NH also A/static or A/dynamic. Exit: 0 done; 1 refused, "ERRNO: the
  * kernel's message" on stderr; 2 usage; 3 no module.
  */
 #include "nl.h"
@@ -38,6 +39,7 @@
 static const char *const states[] = {"discovery", "notEligible", "eligible", "standby", "master"};
 static const char *const actions[] = {"blackhole", "shunt", "forward", "prepared"};
 static const char *const flags[] = {"prepared", "nominal", "strict-replay", "sticky-lease"};
+static const char *const kinds[] = {"static", "dynamic"};
 static const char *const events[] = {"?",	      "group-new",     "group-del", "state",
 				     "lease-expired", "lease-renewed", "switchover"};
 static const char *const stats[] = {
@@ -94,9 +96,14 @@ static struct mcipsec_addr parse_addr(const char *text)
 {
 	struct mcipsec_addr addr = {0};
 	char host[64];
-	const char *vrf = strchr(text, '%');
+	const char *vrf, *kind = strchr(text, '/');
 
-	snprintf(host, sizeof(host), "%.*s", vrf ? (int)(vrf - text) : (int)strlen(text), text);
+	snprintf(host, sizeof(host), "%.*s", kind ? (int)(kind - text) : (int)strlen(text), text);
+	if (kind)
+		addr.flags = 1U << index_of(kinds, LENGTH(kinds), kind + 1);
+	vrf = strchr(host, '%');
+	if (vrf)
+		host[vrf++ - host] = 0;
 	if (inet_pton(AF_INET, host, addr.addr) == 1)
 		addr.family = AF_INET;
 	else if (inet_pton(AF_INET6, host, addr.addr) == 1)
@@ -104,7 +111,7 @@ static struct mcipsec_addr parse_addr(const char *text)
 	else
 		usage("an address");
 	if (vrf) {
-		addr.vrf_ifindex = if_nametoindex(vrf + 1);
+		addr.vrf_ifindex = if_nametoindex(vrf);
 		if (!addr.vrf_ifindex)
 			usage("a device");
 	}
@@ -147,7 +154,11 @@ static void print_addr(const char *word, const struct nlattr *attr)
 	inet_ntop(a->family, a->addr, text, sizeof(text));
 	if (a->vrf_ifindex)
 		if_indextoname(a->vrf_ifindex, dev);
-	printf("%s %s%s%s\n", word, text, *dev ? "%" : "", dev);
+	printf("%s %s%s%s", word, text, *dev ? "%" : "", dev);
+	for (size_t i = 0; i < LENGTH(kinds); i++)
+		if (a->flags & 1U << i)
+			printf("/%s", kinds[i]);
+	printf("\n");
 }
 
 static void print_flags(uint32_t bits)
@@ -205,6 +216,9 @@ static int print_group(const struct nlmsghdr *nlh, void *data)
 		case MCIPSEC_A_PRIVATE_NEXTHOPS:
 			mnl_attr_for_each_nested(a, attr) print_addr("private", a);
 			break;
+		case MCIPSEC_A_STATIC_PEERS_COUNT:
+			printf("static_peers %u\n", mnl_attr_get_u32(attr));
+			break;
 		case MCIPSEC_A_STATS:
 			mnl_attr_for_each_nested(a, attr)
 			{
@@ -220,6 +234,52 @@ static int print_group(const struct nlmsghdr *nlh, void *data)
 	}
 	fflush(stdout);
 	return MNL_CB_OK;
+}
+
+static struct mcipsec_static_peer parse_static_peer(char *text)
+{
+	struct mcipsec_static_peer p = {0};
+	struct mcipsec_addr local, remote;
+	char *comma = strchr(text, ',');
+
+	if (!comma)
+		usage("LOCAL,REMOTE");
+	*comma = 0;
+	local = parse_addr(text);
+	remote = parse_addr(comma + 1);
+	p.family = local.family;
+	memcpy(p.local, local.addr, sizeof(p.local));
+	memcpy(p.remote, remote.addr, sizeof(p.remote));
+	return p;
+}
+
+static int do_static(struct nl *nl, char **argv)
+{
+	static struct mcipsec_static_peer peers[1024];
+	struct nlmsghdr *nlh;
+	uint16_t how = 0;
+	bool more = false;
+	size_t n = 0;
+	int err;
+
+	for (char **a = argv + 1; *a; a++) {
+		if (!strcmp(*a, "begin"))
+			how = NLM_F_REPLACE;
+		else if (!strcmp(*a, "more"))
+			more = true;
+		else if (n < LENGTH(peers))
+			peers[n++] = parse_static_peer(*a);
+		else
+			usage("at most 1024 of LOCAL,REMOTE");
+	}
+	nlh = nl_genl(nl, request, MCIPSEC_CMD_STATIC_PEERS_SET, how);
+	mnl_attr_put_u32(nlh, MCIPSEC_A_GROUP_ID, strtoul(argv[0], NULL, 0));
+	if (n)
+		mnl_attr_put(nlh, MCIPSEC_A_STATIC_PEERS, n * sizeof(peers[0]), peers);
+	if (more)
+		mnl_attr_put(nlh, MCIPSEC_A_STATIC_PEERS_MORE, 0, NULL);
+	err = nl_talk(nl, nlh, NULL, NULL);
+	return err ? refused(nl, err) : 0;
 }
 
 static int do_group(struct nl *nl, char **argv)
@@ -238,7 +298,9 @@ static int do_group(struct nl *nl, char **argv)
 		return err ? refused(nl, err) : 0;
 	}
 	if (!argv[1])
-		usage("group add|set|put|del ID");
+		usage("group add|set|put|del|static ID");
+	if (!strcmp(argv[0], "static"))
+		return do_static(nl, argv + 1);
 	if (!strcmp(argv[0], "del")) {
 		nlh = nl_genl(nl, request, MCIPSEC_CMD_GROUP_DEL, 0);
 		mnl_attr_put_u32(nlh, MCIPSEC_A_GROUP_ID, strtoul(argv[1], NULL, 0));
@@ -523,7 +585,8 @@ static int do_bad(struct nl *nl, char **argv)
 		mnl_attr_nest_end(nlh, nest);
 	} else if (!strcmp(what, "short-addr") || !strcmp(what, "padding") ||
 		   !strcmp(what, "family") || !strcmp(what, "zero-addr") ||
-		   !strcmp(what, "twice") || !strcmp(what, "many-addrs")) {
+		   !strcmp(what, "addr-flags") || !strcmp(what, "twice") ||
+		   !strcmp(what, "many-addrs")) {
 		int n = !strcmp(what, "many-addrs") ? MCIPSEC_ADDR_MAX + 1
 			: !strcmp(what, "twice")    ? 2
 						    : 1;
@@ -532,6 +595,8 @@ static int do_bad(struct nl *nl, char **argv)
 			addr.addr[9] = 1;
 		if (!strcmp(what, "family"))
 			addr.family = AF_UNIX;
+		if (!strcmp(what, "addr-flags"))
+			addr.flags = MCIPSEC_ADDR_F_STATIC;
 		if (!strcmp(what, "zero-addr"))
 			memset(addr.addr, 0, sizeof(addr.addr));
 		mnl_attr_put_u32(nlh, MCIPSEC_A_GROUP_ID, 77);
@@ -585,6 +650,17 @@ static int do_bad(struct nl *nl, char **argv)
 			mnl_attr_put_u32(nlh, MCIPSEC_A_SEQ_MARGIN, MCIPSEC_SEQ_MARGIN_MAX + 1);
 		if (!strcmp(what, "seq-hold"))
 			mnl_attr_put_u8(nlh, MCIPSEC_A_SEQ_HOLD, __MCIPSEC_HOLD_MAX);
+	} else if (!strcmp(what, "peers-size") || !strcmp(what, "peers-reserved") ||
+		   !strcmp(what, "peers-zero") || !strcmp(what, "peers-no-group")) {
+		struct mcipsec_static_peer peer = {.local = {1}, .remote = {2}, .family = AF_INET};
+
+		peer.reserved = !strcmp(what, "peers-reserved");
+		if (!strcmp(what, "peers-zero"))
+			peer.remote[0] = 0;
+		nlh = nl_genl(nl, request, MCIPSEC_CMD_STATIC_PEERS_SET, 0);
+		mnl_attr_put_u32(nlh, MCIPSEC_A_GROUP_ID, strcmp(what, "peers-no-group") ? 1 : 77);
+		mnl_attr_put(nlh, MCIPSEC_A_STATIC_PEERS,
+			     sizeof(peer) - !strcmp(what, "peers-size"), &peer);
 	} else if (!strcmp(what, "lease-far") || !strcmp(what, "lease-id")) {
 		nlh = nl_genl(nl, request, MCIPSEC_CMD_LEASE_SET, 0);
 		mnl_attr_put(nlh, MCIPSEC_A_COOKIE, sizeof(cookie), cookie);

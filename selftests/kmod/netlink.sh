@@ -33,9 +33,10 @@ while read -r case message; do
 done <<-END
 	no-id EINVAL: GROUP_ID is required
 	short-addr ERANGE: binary attribute size out of range
-	padding EINVAL: address must be AF_INET or AF_INET6, not zero, padding zero
-	family EINVAL: address must be AF_INET or AF_INET6, not zero, padding zero
-	zero-addr EINVAL: address must be AF_INET or AF_INET6, not zero, padding zero
+	padding EINVAL: address must be AF_INET or AF_INET6, not zero, padding and unknown flags zero
+	family EINVAL: address must be AF_INET or AF_INET6, not zero, padding and unknown flags zero
+	addr-flags EINVAL: address must be AF_INET or AF_INET6, not zero, padding and unknown flags zero
+	zero-addr EINVAL: address must be AF_INET or AF_INET6, not zero, padding and unknown flags zero
 	twice EADDRINUSE: ADDR is given twice
 	many-addrs EINVAL: ADDRS holds more than 256
 	unknown-attr EINVAL: Unknown attribute type
@@ -50,6 +51,10 @@ done <<-END
 	seq-size EINVAL: SEQ must be an array of struct mcipsec_seq, 64 bytes each
 	seq-margin EINVAL: SEQ_MARGIN must be 0..2^28
 	seq-hold ERANGE: integer out of range
+	peers-no-group ENOENT: GROUP_ID names no group of this namespace
+	peers-size EINVAL: STATIC_PEERS must be an array of struct mcipsec_static_peer, 36 bytes each
+	peers-reserved EINVAL: addresses must be AF_INET or AF_INET6, not zero, padding zero
+	peers-zero EINVAL: addresses must be AF_INET or AF_INET6, not zero, padding zero
 	lease-far EINVAL: LEASE_EXPIRY is more than 3600 s of CLOCK_BOOTTIME ahead
 	lease-id EINVAL: LEASE_ID must be 1..64
 END
@@ -79,6 +84,36 @@ wait $flood
 check "no packet slipped through while addresses were replaced" \
 	sh -c "grep -q ' 0 received' /run/flood.out"
 check "control: packets were dropped meanwhile" [ "$(stat gw1 drop_esp)" -gt 20 ]
+
+# Static tunnels: a list counts once it is whole.
+static() { nl gw1 group static 1 "$@"; }
+peers() { field gw1 static_peers; }
+many() { awk -v gw=$GW -v n="$1" 'BEGIN { for (i = 0; i < 1024; i++) printf "%s,10.%d.%d.%d ", gw, n, i / 256, i % 256 }'; }
+# shellcheck disable=SC2046
+fill() { for n in $(seq 64); do static more $(many "$n") || return 1; done; }
+check_is "no static peers at first" 0 peers
+static $GW,192.0.2.10 $GW6,2001:db8:2::10
+check_is "two of them" 2 peers
+static $GW,192.0.2.11
+check_is "a new list takes their place" 1 peers
+static more $GW,192.0.2.12 $GW,192.0.2.13
+check_is "one that goes on does not count yet" 1 peers
+static $GW,192.0.2.14
+check_is "until its last message" 3 peers
+static more $GW,192.0.2.15
+static begin $GW,192.0.2.16
+check_is "what was begun and not ended is forgotten by the next that begins" 1 peers
+static more $GW,192.0.2.17 $GW,192.0.2.18
+nl gw1 bad peers-zero 2>/dev/null
+static $GW,192.0.2.19 $GW,192.0.2.20
+check_is "and by a message that is refused" 2 peers
+check "65536 of them, over 64 messages" fill
+check "one more is refused" says gw1 "ENOSPC: more than 65536 static peers of the group" group static 1 $GW,192.0.2.17
+check_is "and with it the whole list" 2 peers
+check "65536 again, and an empty end" eval 'fill && static'
+check_is "they count" 65536 peers
+static
+check_is "an empty list clears" 0 peers
 
 # Lease: per packet, without anybody's help.
 set_state gw1 master

@@ -77,6 +77,39 @@ check "one arm: told from the peer's by the source address, not sent back" \
 check "one arm: nor clear traffic" counts gw1 drop_loop 1 fails ping_ce
 states master standby
 
+# Next-hops for static and for dynamic tunnels. The one for static tunnels cannot be
+# reached, so each packet shows which it went by.
+nl gw2 group set 1 public 10.99.0.1/static public 192.0.2.1/dynamic \
+	private 10.99.0.1/static private 10.3.0.1/dynamic
+check_is "the kind of a next-hop is reported" "10.99.0.1/static 192.0.2.1/dynamic" \
+	eval 'echo $(field gw2 public)'
+ip -n gw2 link set red down
+check "by kind: ESP of a dynamic tunnel" counts gw2 shunt_public 2 untouched gw2 ping_p 2
+check "by kind: clear traffic of a dynamic tunnel" counts gw2 shunt_private 2 untouched gw2 ping_ce 2
+check "by kind: an ICMP error that quotes what went to a dynamic tunnel's far end" \
+	counts gw2 shunt_public 1 pkt ce quote $CE $GW esp
+nl gw2 group static 1 $GW,203.0.113.5 $GW,$CE
+check "by kind: ESP of a static tunnel not by the next-hop for dynamic ones" counts gw2 drop_noroute 1 fails ping_p
+check "by kind: nor clear traffic" counts gw2 drop_noroute 1 fails ping_ce
+check "by kind: nor such an ICMP error" counts gw2 drop_noroute 1 pkt ce quote $CE $GW esp
+ip -n gw2 link set red up
+check_wait "by kind: by its own" 5 ping_p
+check "by kind: both ways" counts gw2 shunt_private 2 untouched gw2 ping_ce 2
+nl gw2 group set 1 public 10.99.0.1/dynamic
+check "by kind: without a next-hop for its kind it is dropped" counts gw2 drop_esp 1 fails ping_p
+
+# The peer may tell a tunnel's kind otherwise: what it sends by the next-hop for the
+# other kind comes from it all the same.
+nl gw2 group set 1 public 10.99.0.1/static public 192.0.2.1/dynamic
+nl gw1 group set 1 public 10.99.0.2/static public 192.0.2.2/dynamic
+states standby standby
+check "by kind: two standbys do not send back, though one calls the tunnel static" \
+	counts gw1 drop_loop 1 fails ping_p
+states master standby
+check "control: with a master it flows" ping_p
+nl gw1 group set 1 public 192.0.2.2 private 10.3.0.2
+nl gw2 group static 1
+
 # Prepared: only what the peer shunted.
 nl gw1 group set 1 public 10.99.0.2 private 10.99.0.2
 nl gw2 group set 1 public 10.99.0.1 private 10.99.0.1
@@ -185,6 +218,14 @@ check_wait "the standby has told the peer: packet too big, 1280" 5 size_known
 check "what fits passes" untouched gw2 ping_big 1000
 ip -n gw2 link set red mtu 1500
 ip -n ce -6 route flush cache
+nl gw2 group set 1 public 10.99.0.1 public 2001:db8:99::1/static
+nl gw2 group static 1 $GW6,$CE6
+check "over IPv6, too, by the next-hop for static tunnels" counts gw2 shunt_public 2 untouched gw2 ping_p 2
+check "over IPv6: an ICMP error" counts gw2 shunt_public 1 pkt ce quote $CE6 $GW6 esp
+nl gw2 group static 1 $GW,$CE
+check "over IPv6: of no static tunnel" counts gw2 drop_esp 1 fails ping_p
+check "over IPv6: nor the ICMP error" counts gw2 drop_icmp 1 pkt ce quote $CE6 $GW6 esp
+nl gw2 group static 1
 nl gw2 group set 1 public 10.99.0.1
 check "control: without a next-hop of its family it is dropped" counts gw2 drop_esp 1 fails ping_p
 
@@ -203,6 +244,7 @@ check "gate off: the XFRM handlers drop ESP-in-UDP" counts gw2 drop_xfrm 1 still
 nl gw2 gate on
 
 # As on a real gateway: xfrm interfaces in a VRF, the private shunt through GRE.
+ip -n gw2 link add pubv0 type vrf table 9
 for n in 1 2; do
 	ns=gw$n peer=$((3 - n))
 	ip -n $ns link add vprn type vrf table 2
@@ -228,6 +270,9 @@ via gw2
 check "VRF: ESP to the standby, the answer through the private next-hop of the VRF" \
 	counts gw2 shunt_private 2 untouched gw2 ping_p 2
 check "VRF: from the private side" counts gw2 shunt_private 2 untouched gw2 ping_ce 2
+nl gw2 group set 1 private 10.98.0.1%vprn/static private 10.3.0.1%pubv0/dynamic
+check "VRF: never by that of another VRF, though of its kind" counts gw2 drop_private 1 fails ping_ce
+nl gw2 group set 1 private 10.98.0.1%vprn
 states standby standby
 check "VRF: two standbys do not send clear traffic back" counts gw1 drop_loop 1 fails ping_ce
 states standby standby,prepared

@@ -68,13 +68,13 @@ def program(spec, header):
     for d in spec["definitions"]:
         if d["type"] != "struct":
             continue
-        offset = 0
+        offset, struct = 0, f"struct mcipsec_{upper(d['name']).lower()}"
         for member in d["members"]:
-            field = f"struct mcipsec_{upper(d['name']).lower()}, {upper(member['name']).lower()}"
+            field = f"{struct}, {upper(member['name']).lower()}"
             size = member["len"] if member["type"] == "binary" else SIZES[member["type"]]
             checks.append((f"offsetof({field}) == {offset}", f"{field} is not at {offset}"))
             offset += size
-        checks.append((f"sizeof(struct mcipsec_{d['name']}) == {offset}", f"struct {d['name']} has not {offset} bytes"))
+        checks.append((f"sizeof({struct}) == {offset}", f"{struct} has not {offset} bytes"))
     yield from (f'_Static_assert({test}, "{text}");' for test, text in checks)
 
 

@@ -20,6 +20,7 @@
 #define MCIPSEC_LEASE_MAX	64	/* highest lease id, 1..; 0 is none */
 #define MCIPSEC_ADDR_MAX	256	/* gateway addresses per group */
 #define MCIPSEC_NEXTHOP_MAX	64	/* next-hops per group and side */
+#define MCIPSEC_STATIC_PEER_MAX	65536	/* static tunnels per group */
 #define MCIPSEC_LEASE_SEC_MAX	3600	/* a lease ends at most so far ahead */
 #define MCIPSEC_SEQ_PER_MSG	500	/* struct mcipsec_seq per message */
 #define MCIPSEC_HOLD_MAX	65536	/* SAs of a group that wait for their numbers */
@@ -129,6 +130,17 @@ enum mcipsec_cmd {
 	 * with debug=1.
 	 */
 	MCIPSEC_CMD_DEBUG_SET,
+	/*
+	 * The group's static tunnels by their two ends, instead of those it
+	 * had. The far end may ping the near one before an SA exists, and
+	 * next-hops with MCIPSEC_ADDR_F_STATIC are theirs. CAP_NET_ADMIN.
+	 * in: GROUP_ID, [STATIC_PEERS], [STATIC_PEERS_MORE]
+	 * Several messages make a list: all but the last with MORE. One with
+	 * NLM_F_REPLACE is the first of a list. -ENOSPC: more than
+	 * MCIPSEC_STATIC_PEER_MAX. A message that is refused ends its list, and
+	 * those the group had stay.
+	 */
+	MCIPSEC_CMD_STATIC_PEERS_SET,
 	__MCIPSEC_CMD_MAX,
 	MCIPSEC_CMD_MAX = __MCIPSEC_CMD_MAX - 1
 };
@@ -156,8 +168,8 @@ enum mcipsec_attr {
 	MCIPSEC_A_GROUP_ID,		/* u32, 1..MCIPSEC_GROUP_MAX */
 	MCIPSEC_A_ADDRS,		/* nested: ADDR ... */
 	MCIPSEC_A_ADDR,			/* binary, struct mcipsec_addr */
-	MCIPSEC_A_PUBLIC_NEXTHOPS,	/* nested: NEXTHOP ... (one per family) */
-	MCIPSEC_A_PRIVATE_NEXTHOPS,	/* nested: NEXTHOP ... (per VRF and family) */
+	MCIPSEC_A_PUBLIC_NEXTHOPS,	/* nested: NEXTHOP ... (per VRF, family, flags) */
+	MCIPSEC_A_PRIVATE_NEXTHOPS,	/* nested: NEXTHOP ... (as those) */
 	MCIPSEC_A_NEXTHOP,		/* binary, struct mcipsec_addr: address, VRF */
 	MCIPSEC_A_LEASE_ID,		/* u32, 0..MCIPSEC_LEASE_MAX */
 	MCIPSEC_A_LEASE_EXPIRY,		/* u64, CLOCK_BOOTTIME ns; 0: none */
@@ -182,6 +194,9 @@ enum mcipsec_attr {
 	MCIPSEC_A_SEQ_MARGIN,		/* u32, added to each oseq, 0..2^28 */
 	MCIPSEC_A_SEQ_EXHAUSTED,	/* u32: at the end of the number space */
 	MCIPSEC_A_SEQ_HOLD,		/* u8, enum mcipsec_hold */
+	MCIPSEC_A_STATIC_PEERS,		/* binary, struct mcipsec_static_peer [] */
+	MCIPSEC_A_STATIC_PEERS_MORE,	/* flag: the list goes on */
+	MCIPSEC_A_STATIC_PEERS_COUNT,	/* u32, reported */
 	__MCIPSEC_A_MAX,
 	MCIPSEC_A_MAX = __MCIPSEC_A_MAX - 1
 };
@@ -211,12 +226,24 @@ enum mcipsec_stat {
 	MCIPSEC_STAT_MAX = __MCIPSEC_STAT_MAX - 1
 };
 
+/* What a next-hop is for; with neither flag, for all. */
+#define MCIPSEC_ADDR_F_STATIC	(1U << 0)	/* tunnels with STATIC_PEERS */
+#define MCIPSEC_ADDR_F_DYNAMIC	(1U << 1)	/* the others */
+
 /* 24 bytes. IPv4 in the first four bytes of addr, rest zero. */
 struct mcipsec_addr {
 	__u8	addr[16];	/* network order */
 	__u16	family;		/* AF_INET or AF_INET6 */
-	__u16	reserved;	/* 0 */
+	__u16	flags;		/* next-hops: MCIPSEC_ADDR_F_*; else 0 */
 	__u32	vrf_ifindex;	/* VRF device, 0: main table */
+};
+
+/* 36 bytes: the ends of a static tunnel, addresses as in struct mcipsec_addr. */
+struct mcipsec_static_peer {
+	__u8	local[16];	/* the gateway address */
+	__u8	remote[16];	/* the far end */
+	__u16	family;		/* AF_INET or AF_INET6, of both */
+	__u16	reserved;	/* 0 */
 };
 
 #define MCIPSEC_SEQ_F_ESN	(1U << 0)
