@@ -131,18 +131,46 @@ private:
                 error(path + "." + key, fmt::format("{} has two IPv{} addresses, allowed is one of each family", key, family));
     }
 
-    // The module knows a tunnel by its gateway address and a clear packet by its SA, not
-    // whether they are static or dynamic: one next-hop a side, VRF and family of a group.
-    using Side = std::tuple<GroupId, std::string, std::uint8_t>;        // group, VRF, family
+    // The module knows a packet's group, VRF and family, and whether its tunnel is static,
+    // not which of a group's services in one VRF it belongs to.
+    using Side = std::tuple<GroupId, std::string, std::uint8_t, TunnelType>;        // group, VRF, family
     template <typename Service>
     void one_next_hop(std::map<Side, std::pair<IpAddress, std::string>> &first, const Service &s, const std::string &path)
     {
-        for (const auto &[key, hops] : {std::pair(".static-tunnel-redundant-next-hop", &s.static_redundant_next_hop),
-                                        std::pair(".dynamic-tunnel-redundant-next-hop", &s.dynamic_redundant_next_hop)})
+        for (const auto &[type, hops] : {std::pair(TunnelType::Static, &s.static_redundant_next_hop), std::pair(TunnelType::Dynamic, &s.dynamic_redundant_next_hop)}) {
+            const auto key = path + next_hop_key(type);
             for (const auto &a : *hops)
-                if (const auto [it, fresh] = first.try_emplace({s.tunnel_group, s.vrf, a.family}, a, path + key); !fresh && it->second.first != a && it->second.second != path + key)
-                    error(path + key, fmt::format("{} is not {} of {}, allowed is one redundant-next-hop of a family in a service of tunnel-group {}",
-                                                  a.str(), it->second.first.str(), it->second.second, s.tunnel_group));
+                if (const auto [it, fresh] = first.try_emplace({s.tunnel_group, s.vrf, a.family, type}, a, key); !fresh && it->second.first != a && it->second.second != key)
+                    error(key, fmt::format("{} is not {} of {}, allowed is one redundant-next-hop of a family and kind of tunnel in a VRF of tunnel-group {}",
+                                           a.str(), it->second.first.str(), it->second.second, s.tunnel_group));
+        }
+    }
+    static std::string next_hop_key(TunnelType type)
+    {
+        return type == TunnelType::Static ? ".static-tunnel-redundant-next-hop" : ".dynamic-tunnel-redundant-next-hop";
+    }
+
+    // In one VRF a kind of tunnels was forgotten: the other's next-hop is not for it.
+    template <typename Services>
+    void next_hop_of_each_kind(const Services &services, std::string TunnelConfig::*service, const std::string &section)
+    {
+        std::map<std::tuple<GroupId, std::string, TunnelType>, IpAddress> has;
+        for (const auto &[name, s] : services)
+            for (const auto &[type, hops] : {std::pair(TunnelType::Static, &s.static_redundant_next_hop), std::pair(TunnelType::Dynamic, &s.dynamic_redundant_next_hop)})
+                if (!hops->empty())
+                    has.emplace(std::tuple(s.tunnel_group, s.vrf, type), hops->front());
+        std::set<std::pair<std::string, TunnelType>> told;
+        for (const auto &[tunnel, t] : c_.tunnel) {
+            const auto s = services.find(t.*service);
+            if (s == services.end() || has.contains({s->second.tunnel_group, s->second.vrf, t.type}))
+                continue;
+            const auto other = has.find({s->second.tunnel_group, s->second.vrf, t.type == TunnelType::Static ? TunnelType::Dynamic : TunnelType::Static});
+            if (other == has.end() || !told.emplace(s->first, t.type).second)
+                continue;
+            const auto path = section + path_element(s->first);
+            warn(path, fmt::format("{} has {} tunnels but no {}, so that a standby drops their packets; for the others there is {}", path,
+                                   t.type == TunnelType::Static ? "static" : "dynamic", next_hop_key(t.type).substr(1), other->second.str()));
+        }
     }
 
     void interfaces()
@@ -168,6 +196,8 @@ private:
             next_hops(p.dynamic_redundant_next_hop, p.vrf, path, "dynamic-tunnel-redundant-next-hop");
             one_next_hop(private_hop, p, path);
         }
+        next_hop_of_each_kind(c_.publics, &TunnelConfig::public_name, "ipsec.public.");
+        next_hop_of_each_kind(c_.privates, &TunnelConfig::private_name, "ipsec.private.");
     }
 
     void tunnels()

@@ -95,6 +95,8 @@ void ConfigWatch::answered(const std::string &connection, Expected<io::vici::Mes
         return next();
     }
     const auto old = facts_.find(connection);
+    if (!facts->loaded && old != facts_.end())      // charon comes before its connections: no peer has gone
+        facts->info.remote_addrs = old->second.info.remote_addrs;
     if (old == facts_.end() || !(old->second == *facts)) {
         changed_.insert(connection);
         if (facts->loaded && old != facts_.end() && !old->second.loaded)
@@ -107,6 +109,8 @@ void ConfigWatch::answered(const std::string &connection, Expected<io::vici::Mes
 void ConfigWatch::end_round()
 {
     (void)timer_.arm(loop_.now() + std::max<Duration>(pause_, (loop_.now() - round_began_) * kShare));
+    if (on_round)
+        on_round();
     if (changed_.empty())
         return;
     raise_alarms();
@@ -141,12 +145,39 @@ void ConfigWatch::raise_alarms()
     alarms_.replace("connections", std::move(now));
 }
 
+bool ConfigWatch::has_read(GroupId group) const
+{
+    const auto names = connections_of(config_, group);
+    return std::all_of(names.begin(), names.end(), [this](const std::string &n) { return facts_.contains(n); });
+}
+
 std::optional<std::vector<mcs::ConfigItem>> ConfigWatch::digest(GroupId group) const
 {
-    for (const auto &name : connections_of(config_, group))
-        if (!facts_.contains(name))
-            return std::nullopt;
+    if (!has_read(group))
+        return std::nullopt;
     return config_digest(config_, group, facts_);
+}
+
+std::optional<std::vector<io::StaticPeer>> ConfigWatch::static_peers(GroupId group) const
+{
+    if (!has_read(group))
+        return std::nullopt;
+    std::vector<io::StaticPeer> out;
+    for (const auto &[name, t] : config_.tunnel) {
+        const auto pub = config_.publics.find(t.public_name);
+        if (t.tunnel_group != group || t.type != TunnelType::Static || pub == config_.publics.end())
+            continue;
+        const auto &remotes = facts_.at(t.connection).info.remote_addrs;
+        const auto remote = remotes.size() == 1 ? IpAddress::parse(remotes[0]) : fail(-EINVAL, "not one address");
+        if (!remote || remote->bytes == decltype(remote->bytes){})
+            continue;
+        for (const auto &local : pub->second.local_gateway_address)
+            if (local.family == remote->family)
+                out.push_back({local, *remote});
+    }
+    std::sort(out.begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    return out;
 }
 
 }  // namespace mcipsec::app

@@ -18,6 +18,7 @@
 #include "app/alarms.hpp"
 #include "app/config_digest.hpp"
 #include "io/event_loop.hpp"
+#include "io/mcipsec_nl.hpp"
 
 namespace mcipsec::app {
 
@@ -29,6 +30,7 @@ public:
     std::function<void(const std::string &connection, Answer)> ask;     // mcipsec-conn
     std::function<void(GroupId)> on_change;         // digest() of the group is another one
     std::function<void(GroupId)> on_loaded;         // a connection that was missing is there
+    std::function<void()> on_round;                 // each was read once more
 
     Expected<void> start();
     // Every group's digest may have changed; connections are read anew.
@@ -38,8 +40,11 @@ public:
 
     // Nothing before every connection of the group was read once.
     std::optional<std::vector<mcs::ConfigItem>> digest(GroupId group) const;
+    // The ends of its static tunnels whose far end charon has as one address; likewise.
+    std::optional<std::vector<io::StaticPeer>> static_peers(GroupId group) const;
 
 private:
+    bool has_read(GroupId group) const;
     void begin_round();
     void next();
     void answered(const std::string &connection, Expected<io::vici::Message> reply);

@@ -532,6 +532,7 @@ void Engine::module_event(const io::ModuleEvent &e)
         if (!stopping_) {
             log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = fmt::format("tunnel-group {} was removed from the kernel module", g->id), .group = g->id});
             (void)boot_gates(*kernel_, *links_, config_, false);
+            g->static_peers.reset();
             g->module_ok = false;
             judge(*g);
         }

@@ -98,6 +98,7 @@ private:
         bool restart_due = false;               // standby-restart, once it is standby
         bool gate_known = false;                // the kernel took the last state
         bool module_ok = false;
+        std::optional<std::vector<io::StaticPeer>> static_peers;        // as the module has them
         group::MemberVerdict verdict;
         bool verdict_known = false;
         std::vector<group::MemberHealth> members;
@@ -197,6 +198,7 @@ private:
     void arm_sampling(Group &g);
     Expected<void> watch_config();
     void ask_charon(Time now);
+    void tell_static_peers(Group &g);
     void check_skew();
     void check_keys();
     void check_crypto_errors(Time now);

@@ -557,6 +557,10 @@ Expected<void> Engine::watch_config()
         if (auto items = config_watch_->digest(id); items && g && g->sync)
             g->sync->set_config(id, std::move(*items));
     };
+    config_watch_->on_round = [this] {
+        for (auto &[id, g] : groups_)
+            tell_static_peers(g);
+    };
     config_watch_->on_loaded = [this](GroupId id) {
         if (auto *g = find(id); g && g->sync)
             g->sync->conf_loaded();
@@ -565,6 +569,26 @@ Expected<void> Engine::watch_config()
         return done;
     config_watch_->configure(config_);
     return {};
+}
+
+// Who may ping a gateway address before its tunnel is up, and is shunted as a static tunnel.
+// Again and again: the module is asked what it has.
+void Engine::tell_static_peers(Group &g)
+{
+    auto peers = config_watch_->static_peers(g.id);
+    if (!peers)
+        return;
+    const auto has = kernel_->group_get(g.id);
+    if (!has || (g.static_peers == peers && has->static_peers == peers->size()))
+        return;
+    auto done = kernel_->static_peers_set(g.id, *peers);
+    if (!done && (done.error().code != -EOPNOTSUPP || g.static_peers != peers))
+        log_.write({.level = io::Level::Error,
+                    .event = std::string(io::event::kKernel),
+                    .text = fmt::format("tunnel-group {}: static tunnels are not told apart: {}", g.id, done.error().code == -EOPNOTSUPP ? "the module that is loaded is older than this agent" : done.error().text),
+                    .group = g.id});
+    if (done || done.error().code == -EOPNOTSUPP)
+        g.static_peers = std::move(peers);
 }
 
 void Engine::check_skew()

@@ -40,6 +40,39 @@ void add_unique(std::vector<io::GateAddress> &to, const io::GateAddress &a)
         to.push_back(a);
 }
 
+constexpr std::uint16_t kBothKinds = MCIPSEC_ADDR_F_STATIC | MCIPSEC_ADDR_F_DYNAMIC;
+
+std::uint16_t flag(TunnelType t) { return t == TunnelType::Static ? MCIPSEC_ADDR_F_STATIC : MCIPSEC_ADDR_F_DYNAMIC; }
+
+// The kinds of tunnels that a group has in a VRF of one side.
+template <typename Services>
+std::uint16_t kinds_in(const Config &config, GroupId group, const Services &services, std::string TunnelConfig::*service, const std::string &vrf)
+{
+    std::uint16_t kinds = 0;
+    for (const auto &[name, t] : config.tunnel)
+        if (const auto s = services.find(t.*service); t.tunnel_group == group && s != services.end() && s->second.vrf == vrf)
+            kinds |= flag(t.type);
+    return kinds;
+}
+
+// Next-hops as the module takes them: told apart only where there are tunnels of both kinds.
+template <typename Service>
+void add_next_hops(std::vector<io::GateAddress> &to, const Service &s, std::uint32_t vrf, std::uint16_t kinds)
+{
+    for (const auto &[type, list] : {std::pair(TunnelType::Static, &s.static_redundant_next_hop), std::pair(TunnelType::Dynamic, &s.dynamic_redundant_next_hop)}) {
+        if (kinds && !(kinds & flag(type)))
+            continue;
+        const std::uint16_t flags = kinds == kBothKinds ? flag(type) : 0;
+        for (const auto &a : *list) {
+            const auto it = std::find_if(to.begin(), to.end(), [&](const io::GateAddress &g) { return g.address == a && g.vrf_ifindex == vrf; });
+            if (it == to.end())
+                to.push_back({a, vrf, flags});
+            else if ((it->flags | flags) == kBothKinds)
+                it->flags = 0;
+        }
+    }
+}
+
 }  // namespace
 
 Expected<io::GroupConfig> gate_config(const Config &config, GroupId group, io::Links &links)
@@ -55,10 +88,8 @@ Expected<io::GroupConfig> gate_config(const Config &config, GroupId group, io::L
         const auto vrf = vrf_ifindex(links, pub.vrf);
         for (const auto &a : pub.local_gateway_address)
             add_unique(g.addresses, {a, vrf.value_or(0)});
-        for (const auto *list : {&pub.static_redundant_next_hop, &pub.dynamic_redundant_next_hop})
-            for (const auto &a : *list)
-                if (vrf)
-                    add_unique(g.public_nexthops, {a, *vrf});
+        if (vrf)
+            add_next_hops(g.public_nexthops, pub, *vrf, kinds_in(config, group, config.publics, &TunnelConfig::public_name, pub.vrf));
     }
     for (const auto &[name, priv] : config.privates) {
         if (priv.tunnel_group != group)
@@ -66,9 +97,21 @@ Expected<io::GroupConfig> gate_config(const Config &config, GroupId group, io::L
         const auto vrf = vrf_ifindex(links, priv.vrf);
         if (!vrf)
             continue;   // no shunting until the VRF is there: closed, not wrong
-        for (const auto *list : {&priv.static_redundant_next_hop, &priv.dynamic_redundant_next_hop})
-            for (const auto &a : *list)
-                add_unique(g.private_nexthops, {a, *vrf});
+        add_next_hops(g.private_nexthops, priv, *vrf, kinds_in(config, group, config.privates, &TunnelConfig::private_name, priv.vrf));
+    }
+    return g;
+}
+
+io::GroupConfig for_older_module(io::GroupConfig g)
+{
+    for (auto *list : {&g.public_nexthops, &g.private_nexthops}) {
+        std::vector<io::GateAddress> one;
+        for (auto a : *list) {
+            a.flags = 0;
+            if (std::none_of(one.begin(), one.end(), [&](const auto &o) { return o.vrf_ifindex == a.vrf_ifindex && o.address.family == a.address.family; }))
+                one.push_back(a);
+        }
+        *list = std::move(one);
     }
     return g;
 }
@@ -88,10 +131,12 @@ Expected<void> boot_gates(io::McipsecNl &kernel, io::Links &links, const Config 
         auto g = gate_config(config, id, links);
         if (!g)
             return tl::unexpected(g.error());
-        auto made = kernel.group_new(*g);
-        if (!made && made.error().code == -EEXIST)
-            made = kernel.group_replace(*g);
-        return made;
+        const auto write = [&](const io::GroupConfig &config) {
+            auto made = kernel.group_new(config);
+            return !made && made.error().code == -EEXIST ? kernel.group_replace(config) : made;
+        };
+        auto made = write(*g);
+        return !made && made.error().code == -EINVAL ? write(for_older_module(*g)) : made;
     };
     // An address that moves is taken only once its old group has let go of it.
     std::vector<GroupId> left;

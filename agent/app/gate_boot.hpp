@@ -15,6 +15,10 @@ namespace mcipsec::app {
 std::uint32_t lease_of(const Config &config, GroupId group);
 Expected<io::GroupConfig> gate_config(const Config &config, GroupId group, io::Links &links);
 
+// The same for a module of before next-hops had kinds, which a running gateway keeps until
+// it boots again: one next-hop a VRF and family, for all tunnels.
+io::GroupConfig for_older_module(io::GroupConfig g);
+
 // Creates or updates all groups of the configuration. Groups of the module that
 // the configuration does not name are removed if `prune`.
 Expected<void> boot_gates(io::McipsecNl &kernel, io::Links &links, const Config &config, bool prune);

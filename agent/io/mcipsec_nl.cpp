@@ -12,7 +12,7 @@
 
 namespace mcipsec::io {
 
-static_assert(sizeof(mcipsec_addr) == 24 && sizeof(mcipsec_seq) == 64);
+static_assert(sizeof(mcipsec_addr) == 24 && sizeof(mcipsec_seq) == 64 && sizeof(mcipsec_static_peer) == 36);
 
 namespace {
 
@@ -105,18 +105,35 @@ std::string_view to_string(mcipsec_action a)
     return "?";
 }
 
+namespace {
+void put_bytes(const IpAddress &a, std::uint8_t (&to)[16])
+{
+    std::copy(a.bytes.begin(), a.bytes.begin() + static_cast<std::ptrdiff_t>(a.size()), to);
+}
+
+mcipsec_static_peer to_kernel(const StaticPeer &p)
+{
+    mcipsec_static_peer k{};
+    put_bytes(p.local, k.local);
+    put_bytes(p.remote, k.remote);
+    k.family = static_cast<std::uint16_t>(address_family(p.remote));
+    return k;
+}
+}  // namespace
+
 mcipsec_addr to_kernel(const GateAddress &a)
 {
     mcipsec_addr k{};
-    std::copy(a.address.bytes.begin(), a.address.bytes.begin() + static_cast<std::ptrdiff_t>(a.address.size()), k.addr);
+    put_bytes(a.address, k.addr);
     k.family = static_cast<std::uint16_t>(address_family(a.address));
     k.vrf_ifindex = a.vrf_ifindex;
+    k.flags = a.flags;
     return k;
 }
 
 GateAddress from_kernel(const mcipsec_addr &k)
 {
-    return {address_from(k.family, ByteView(k.addr, sizeof(k.addr))), k.vrf_ifindex};
+    return {address_from(k.family, ByteView(k.addr, sizeof(k.addr))), k.vrf_ifindex, k.flags};
 }
 
 Expected<GroupInfo> parse_group(ByteView attrs)
@@ -140,6 +157,7 @@ Expected<GroupInfo> parse_group(ByteView attrs)
         g.lease_expiry = from_ns(expiry);
     if (std::uint64_t since = 0; attr_get(t[MCIPSEC_A_TIME], since) && since)
         g.since = from_ns(since);
+    (void)attr_get(t[MCIPSEC_A_STATIC_PEERS_COUNT], g.static_peers);
     const nlattr *stats[MCIPSEC_STAT_MAX + 1];
     if (auto r = parse_attrs(attr_view(t[MCIPSEC_A_STATS]), stats); !r)
         return tl::unexpected(r.error());
@@ -200,6 +218,27 @@ Expected<void> McipsecNl::group_del(GroupId id)
     start(message_, family_, MCIPSEC_CMD_GROUP_DEL);
     message_.u32(MCIPSEC_A_GROUP_ID, id);
     return socket_.call(message_);
+}
+
+Expected<void> McipsecNl::static_peers_set(GroupId id, std::span<const StaticPeer> peers)
+{
+    constexpr std::size_t kPerMessage = 1500;       // an attribute ends below 64 KiB
+    bool first = true;
+    do {
+        std::vector<mcipsec_static_peer> some;
+        for (const auto &p : peers.first(std::min(peers.size(), kPerMessage)))
+            some.push_back(to_kernel(p));
+        peers = peers.subspan(some.size());
+        start(message_, family_, MCIPSEC_CMD_STATIC_PEERS_SET, first ? NLM_F_REPLACE : 0);
+        message_.u32(MCIPSEC_A_GROUP_ID, id);
+        message_.bytes(MCIPSEC_A_STATIC_PEERS, ByteView(reinterpret_cast<const std::uint8_t *>(some.data()), some.size() * sizeof(some[0])));
+        if (!peers.empty())
+            message_.bytes(MCIPSEC_A_STATIC_PEERS_MORE, {});
+        if (auto done = socket_.call(message_); !done)
+            return done;
+        first = false;
+    } while (!peers.empty());
+    return {};
 }
 
 Expected<GroupInfo> McipsecNl::group_get(GroupId id)

@@ -25,7 +25,14 @@ using Cookie = std::array<std::uint8_t, MCIPSEC_COOKIE_LEN>;
 struct GateAddress {
     IpAddress address;
     std::uint32_t vrf_ifindex = 0;      // VRF device, 0: main table
+    std::uint16_t flags = 0;            // of a next-hop: MCIPSEC_ADDR_F_*, 0: for all tunnels
     bool operator==(const GateAddress &) const = default;
+};
+
+// The two ends of a static tunnel.
+struct StaticPeer {
+    IpAddress local, remote;            // gateway address, far end; of one family
+    auto operator<=>(const StaticPeer &) const = default;
 };
 
 struct GroupConfig {
@@ -49,6 +56,7 @@ struct GroupInfo : GroupConfig {
     Generation generation = 0;
     std::optional<Time> lease_expiry;   // none: without a lease, or it was never set
     std::optional<Time> since;          // last change of state
+    std::uint32_t static_peers = 0;     // how many static_peers_set() gave
     GroupStats stats;
 };
 std::string_view to_string(mcipsec_action a);   // blackhole, shunt, forward, prepared
@@ -73,6 +81,9 @@ public:
     Expected<void> group_new(const GroupConfig &g);         // EEXIST if it is there
     Expected<void> group_replace(const GroupConfig &g);     // addresses and next-hops; state stays
     Expected<void> group_del(GroupId id);
+    // The group's static tunnels, instead of those it had; in as many messages as it takes,
+    // and whole or not at all. ENOSPC: more than MCIPSEC_STATIC_PEER_MAX.
+    Expected<void> static_peers_set(GroupId id, std::span<const StaticPeer> peers);
     Expected<GroupInfo> group_get(GroupId id);
     Expected<std::vector<GroupInfo>> group_dump();
 

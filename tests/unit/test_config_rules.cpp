@@ -111,9 +111,9 @@ void test_references(void **)
     refused(with(kSegw1, "interface = \"tunnel-1\"\n", "interface = \"tunnel-1\"\ntype = \"dynamic\"\n"), "static-route", "tunnel \"tunnel-1\" is dynamic and has static-route");
     refused(with(kSegw1, "active-mda-number = 1", "active-mda-number = 2"), "active-mda-number", "active-mda-number is 2, allowed is 1..1");
     refused(with(kSegw1, "[\"192.168.255.2\"]", "[\"192.168.255.2\", \"192.168.255.3\"]"), "192.168.255.3", "static-tunnel-redundant-next-hop has two IPv4 addresses");
-    refused(with(kSegw1, "[\"192.168.255.2\"]", "[\"192.168.255.2\"]\ndynamic-tunnel-redundant-next-hop = [\"192.168.255.3\"]"), "192.168.255.3", "192.168.255.3 is not 192.168.255.2 of ipsec.public");
-    good(with(kSegw1, "[\"192.168.255.2\"]", "[\"192.168.255.2\"]\ndynamic-tunnel-redundant-next-hop = [\"192.168.255.2\"]"));
-    refused(kSegw1 + "[ipsec.private.b]\ntunnel-group = 1\nvrf = \"vprn2\"\nstatic-tunnel-redundant-next-hop = [\"192.168.20.9\"]\n", "192.168.20.2", "192.168.20.2 is not 192.168.20.9 of ipsec.private.b.static-tunnel-redundant-next-hop, allowed is one redundant-next-hop of a family");
+    for (const char *hop : {"192.168.255.2", "192.168.255.3"})      // the same for both kinds of tunnels, or not
+        good(with(kSegw1, "[\"192.168.255.2\"]", fmt::format("[\"192.168.255.2\"]\ndynamic-tunnel-redundant-next-hop = [\"{}\"]", hop)));
+    refused(kSegw1 + "[ipsec.private.b]\ntunnel-group = 1\nvrf = \"vprn2\"\nstatic-tunnel-redundant-next-hop = [\"192.168.20.9\"]\n", "192.168.20.2", "192.168.20.2 is not 192.168.20.9 of ipsec.private.b.static-tunnel-redundant-next-hop, allowed is one redundant-next-hop of a family and kind of tunnel in a VRF of tunnel-group 1");
     good(kSegw1 + "[ipsec.private.b]\ntunnel-group = 1\nvrf = \"vprn3\"\nstatic-tunnel-redundant-next-hop = [\"192.168.20.9\"]\n");
     refused(with(kSegw1, "authentication-key-file", "source-address = \"192.0.2.2\"\nauthentication-key-file"), "source-address", "source-address 192.0.2.2 is the peer's own address");
     refused(with(kSegw1, "authentication-key-file", "source-address = \"::1\"\nauthentication-key-file"), "source-address", "source-address ::1 and peer 192.0.2.2 are of different families");
@@ -126,6 +126,11 @@ void test_references(void **)
     refused(kSegw1 + "[redundancy.multi-chassis]\nmimp-port = 4784\n", "mimp-port = 4784", "mimp-port and bfd-port are both 4784");
     // Peers may share a source-address.
     good(kSegw1 + "[redundancy.multi-chassis.peer.\"192.0.2.9\"]\nauthentication-key-file = \"/k\"\n");
+    // Of a service with both kinds of tunnels each kind goes by its own.
+    const std::string dynamic = "[ipsec.tunnel.d]\ntype = \"dynamic\"\npublic = \"int-IPsec-Public-1\"\nprivate = \"int-IPsec-Private-1\"\n";
+    warned(kSegw1 + dynamic, "[ipsec.public.", "ipsec.public.int-IPsec-Public-1 has dynamic tunnels but no dynamic-tunnel-redundant-next-hop, so that a standby drops their packets; for the others there is 192.168.255.2");
+    warned(kSegw1 + dynamic, "[ipsec.private.", "ipsec.private.int-IPsec-Private-1 has dynamic tunnels but no dynamic-tunnel-redundant-next-hop");
+    warned(with(kSegw1, "static-tunnel-redundant-next-hop = [\"192.168.255.2\"]", "dynamic-tunnel-redundant-next-hop = [\"192.168.255.2\"]"), "[ipsec.public.", "ipsec.public.int-IPsec-Public-1 has static tunnels but no static-tunnel-redundant-next-hop");
     warned(kSegw1 + "[isa.mda.\"9/9\"]\n", "[isa.mda.\"9/9\"]", "mda \"9/9\" is a member of no tunnel-group");
     warned(with(kSegw1, "priority = 50", "priority = 200"), "base-priority", "base-priority 200 is not above the explicit priority 200");
 }

@@ -249,6 +249,34 @@ void nothing_is_compared_before_charon_was_read(void **)
     assert_true(w.watch.digest(1).has_value());
 }
 
+void the_ends_of_static_tunnels_are_known(void **)
+{
+    World w;
+    auto two = parsed(with(kSegw1, "[\"10.10.20.1\"]", "[\"10.10.20.1\", \"2001:db8:20::1\"]"));
+    w.watch.configure(two);
+    assert_false(w.watch.static_peers(1).has_value());
+    w.watch.charon_up();
+    const auto is = [&](const std::vector<io::StaticPeer> &want) { return turn_until(*w.loop, [&] { return w.watch.static_peers(1) == want; }); };
+    const auto address = [](const char *text) { return take(IpAddress::parse(text)); };
+    const std::vector<io::StaticPeer> four{{address("10.10.20.1"), address("10.10.10.1")}}, six{{address("2001:db8:20::1"), address("2001:db8::1")}};
+    assert_true(is(four));
+    for (const char *none : {"%any", "0.0.0.0", "::", "10.10.10.0/24", "10.10.10.1-10.10.10.9", "ce.example.net"}) {
+        w.charon["tunnel-1"].remote_addr = none;
+        assert_true(is({}));
+        w.charon["tunnel-1"].remote_addr = "2001:db8::1";
+        assert_true(is(six));
+    }
+    w.charon["tunnel-1"].found = false;         // charon restarts, its connections come later
+    assert_true(w.alarm_is("is not loaded in charon"));
+    assert_true(is(six));
+    w.charon["tunnel-1"].found = true;
+    w.charon["tunnel-1"].remote_addr = "10.10.10.1";
+    assert_true(is(four));
+    two.tunnel.begin()->second.type = TunnelType::Dynamic;
+    w.watch.configure(two);
+    assert_true(is({}));
+}
+
 void what_breaks_the_rules_is_an_alarm(void **)
 {
     World w;
@@ -317,6 +345,7 @@ int main()
         cmocka_unit_test(many_connections_are_compared_in_less_detail),
         cmocka_unit_test(answers_are_checked),
         cmocka_unit_test(nothing_is_compared_before_charon_was_read),
+        cmocka_unit_test(the_ends_of_static_tunnels_are_known),
         cmocka_unit_test(what_breaks_the_rules_is_an_alarm),
         cmocka_unit_test(a_malformed_answer_changes_nothing_and_is_told_once),
         cmocka_unit_test(skew_has_hysteresis),

@@ -77,6 +77,30 @@ void a_new_group_is_in_discovery_and_reads_as_written(void **)
     assert_int_equal(nl.group_replace(config(1)).error().code, -ENOENT);
 }
 
+void static_peers_come_in_as_many_messages_as_it_takes(void **)
+{
+    NEEDS_MODULE();
+    auto nl = take(McipsecNl::open());
+    auto of_kinds = config(1);
+    of_kinds.public_nexthops = {{address("192.168.255.2").address, 0, MCIPSEC_ADDR_F_STATIC}, {address("192.168.255.3").address, 0, MCIPSEC_ADDR_F_DYNAMIC}};
+    check(nl.group_new(of_kinds));
+    assert_true(take(nl.group_get(1)).public_nexthops == of_kinds.public_nexthops);
+    std::vector<StaticPeer> peers;
+    for (unsigned i = 0; i < 5001; ++i)
+        peers.push_back({address("10.10.20.1").address, address(("10.1." + std::to_string(i / 256) + "." + std::to_string(i % 256)).c_str()).address});
+    check(nl.static_peers_set(1, peers));
+    assert_int_equal(take(nl.group_get(1)).static_peers, 5001);
+    check(nl.static_peers_set(1, std::span(peers).first(1)));
+    assert_int_equal(take(nl.group_get(1)).static_peers, 1);
+    peers.resize(MCIPSEC_STATIC_PEER_MAX + 1, peers[0]);
+    assert_int_equal(nl.static_peers_set(1, peers).error().code, -ENOSPC);
+    assert_int_equal(take(nl.group_get(1)).static_peers, 1);
+    check(nl.static_peers_set(1, {}));
+    assert_int_equal(take(nl.group_get(1)).static_peers, 0);
+    assert_int_equal(nl.static_peers_set(2, {}).error().code, -ENOENT);
+    check(nl.group_del(1));
+}
+
 void groups_flip_together_or_not_at_all(void **)
 {
     NEEDS_MODULE();
@@ -213,6 +237,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_new_group_is_in_discovery_and_reads_as_written, clear),
+        cmocka_unit_test_setup(static_peers_come_in_as_many_messages_as_it_takes, clear),
         cmocka_unit_test_setup(groups_flip_together_or_not_at_all, clear),
         cmocka_unit_test_setup(a_lease_forwards_until_it_ends_and_keeps_others_out, clear),
         cmocka_unit_test_setup(events_tell_what_happened, clear),

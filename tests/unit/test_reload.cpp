@@ -85,11 +85,15 @@ std::string seen_by_plugin(const Config &c)
 std::string seen_by_module(const Config &c)
 {
     auto links = take(io::Links::open());
-    const auto g = take(gate_config(c, 1, links));
+    auto both = c;      // the next-hops of both kinds count where there are tunnels of both
+    auto dynamic = c.tunnel.begin()->second;
+    dynamic.type = TunnelType::Dynamic;
+    both.tunnel.emplace("dynamic", dynamic);
+    const auto g = take(gate_config(both, 1, links));
     std::string out;
     for (const auto *list : {&g.addresses, &g.public_nexthops, &g.private_nexthops})
         for (const auto &a : *list)
-            out += a.address.str() + ",";
+            out += fmt::format("{}/{},", a.address.str(), a.flags);
     return out;
 }
 std::string seen_by_digest(const Config &c)
@@ -242,6 +246,37 @@ Config full(const std::string &drop_in = "")
     return std::move(*c);
 }
 
+// Which next-hops the module gets, by the kinds of tunnels there are.
+void next_hops_follow_the_kinds_of_tunnels(void **)
+{
+    auto links = take(io::Links::open());
+    const auto hops = [&](const Config &c) {
+        std::string out;
+        for (const auto &a : take(gate_config(c, 1, links)).public_nexthops)
+            out += fmt::format("{}/{} ", a.address.str(), a.flags);
+        return out;
+    };
+    auto c = full("[ipsec.public.\"int-IPsec-Public-1\"]\ndynamic-tunnel-redundant-next-hop = [\"192.168.255.3\"]\n");
+    assert_string_equal(hops(c).c_str(), "192.168.255.2/0 ");
+    auto dynamic = c.tunnel.begin()->second;
+    dynamic.type = TunnelType::Dynamic;
+    c.tunnel.emplace("dynamic", dynamic);
+    assert_string_equal(hops(c).c_str(), "192.168.255.2/1 192.168.255.3/2 ");
+    const auto old = for_older_module(take(gate_config(c, 1, links)));
+    assert_true(old.public_nexthops.size() == 1 && old.public_nexthops[0].flags == 0);
+    auto same = c;
+    same.publics.begin()->second.dynamic_redundant_next_hop = same.publics.begin()->second.static_redundant_next_hop;
+    assert_string_equal(hops(same).c_str(), "192.168.255.2/0 ");
+    // Tunnels of another VRF's service are none of this one's.
+    auto other = c.publics.begin()->second;
+    other.vrf = "elsewhere";
+    c.publics.emplace("other", other);
+    c.tunnel.at("dynamic").public_name = "other";
+    assert_string_equal(hops(c).c_str(), "192.168.255.2/0 ");
+    c.tunnel.clear();
+    assert_string_equal(hops(c).c_str(), "192.168.255.2/0 192.168.255.3/0 ");
+}
+
 void every_key_that_applies_at_once_is_seen(void **)
 {
     ScratchFolder dir;
@@ -390,7 +425,7 @@ void metrics_file_follows_its_keys(void **)
 int main()
 {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(every_key_that_applies_at_once_is_seen),
+        cmocka_unit_test(next_hops_follow_the_kinds_of_tunnels), cmocka_unit_test(every_key_that_applies_at_once_is_seen),
         cmocka_unit_test(objects_come_and_go_or_are_refused),
         cmocka_unit_test(two_eligible_chassis_share_the_pool),
         cmocka_unit_test(metrics_file_follows_its_keys),
