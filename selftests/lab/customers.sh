@@ -8,10 +8,23 @@
 
 CUSTOMERS=${CUSTOMERS:-8}
 
+# The gateways shunt what is dynamic tunnels' as they do what is static tunnels'.
+dynamic_next_hops()	# NODE
+{
+	local peer=$((3 - ${1#SeGW-})) etc=$LAB_DIR/$1/etc/mcipsec/conf.d
+	mkdir -p "$etc"
+	cat >"$etc/dynamic-next-hops.toml" <<-EOT
+	[ipsec.public."int-IPsec-Public-1"]
+	dynamic-tunnel-redundant-next-hop = ["192.168.255.$peer"]
+	[ipsec.private."int-IPsec-Private-1"]
+	dynamic-tunnel-redundant-next-hop = ["192.168.20.$peer"]
+	EOT
+}
+
 customers_files()	# NODE: a gateway, before its daemons start
 {
 	local etc=$LAB_DIR/$1/etc
-	mkdir -p "$etc/mcipsec/conf.d"
+	dynamic_next_hops "$1"
 	cat >"$etc/mcipsec/conf.d/customers.toml" <<-EOT
 	[ipsec.tunnel."customers"]
 	type = "dynamic"

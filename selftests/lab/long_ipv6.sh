@@ -131,6 +131,7 @@ route_is()
 	lab "$1" ip -N $family route show table "$3" proto "$4" "$2" | grep -q .
 }
 routes_say() { route_is "$1" $GW6 254 "20$2" && route_is "$1" 10.10.20.1 254 "20$2" && route_is "$1" $A1 2 "21$2"; }
+routes_shown() { lab "$1" ip -N -6 route show table all; lab "$1" ip -N -4 route show table 254; } | sed 's/^/# /'
 entries() { sync_is SeGW-1 num_entries 4 && sync_is SeGW-2 num_entries 4; }
 
 plan $((SCENE_POINTS + 28))
@@ -142,8 +143,8 @@ check_wait "four entries on both" 30 entries
 check_wait "protection status nominal on both" 60 nominal
 check_wait "VRRPv3 for IPv6: master on SeGW-1 with in-use 200" 20 eval 'vrrp6_is SeGW-1 && vrrp16_is SeGW-1 "Master 200"'
 check_wait "backup on SeGW-2" 20 vrrp16_is SeGW-2 "Backup 100"
-check "SeGW-1's /128, /32 and private route say master with peer" routes_say SeGW-1 1
-check "SeGW-2's say non-master" routes_say SeGW-2 3
+check "SeGW-1's /128, /32 and private route say master with peer" routes_say SeGW-1 1 || routes_shown SeGW-1
+check "SeGW-2's say non-master" routes_say SeGW-2 3 || routes_shown SeGW-2
 
 spawn CE-1 six ping -q -I vprn2 -I $A1 -i 0.1 $A2
 private=$(counter SeGW-1 shunt_private)

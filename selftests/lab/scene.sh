@@ -14,6 +14,9 @@ SCENE_POINTS=9
 # scene_configure NODE: a test's own changes to a gateway's files, before it starts.
 scene_configure() { :; }
 
+# scene_before_tunnel: a test's own, with SeGW-1 master and no tunnel yet.
+scene_before_tunnel() { :; }
+
 scene_up()
 {
 	local node
@@ -26,6 +29,7 @@ scene_up()
 	check "a capture runs" capture_start
 	gateways_start
 	check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby || tap_end
+	scene_before_tunnel
 	check_wait "CE-1's ping brings the tunnel up" 60 ping_ce || tap_end
 	check_wait "protection status nominal on both" 60 nominal || tap_end
 	check "a flow of $((1000 / FLOW_INTERVAL)) packets/s runs each way" flow_start

@@ -5,7 +5,8 @@
 # is synchronised, gets a reverse route by its selectors on both chassis (state by
 # protocol number), and lives on over a power loss and over a return. A customer that
 # leaves takes its route along, on both. What a customer sends by the standby is shunted:
-# the next-hops here are those for dynamic tunnels, and there are no others.
+# the next-hops here are those for dynamic tunnels, and tunnel-1, which is static, has none.
+# Before there is a tunnel, the static one's far end may ping the gateway address, and no other.
 
 . "$(dirname "$0")/scene.sh"
 . "$(dirname "$0")/customers.sh"
@@ -15,6 +16,14 @@ scene_configure()
 	customers_files "$1"
 	sed -i 's/^static-tunnel-redundant-next-hop/dynamic-tunnel-redundant-next-hop/' "$LAB_DIR/$1/etc/mcipsec/mcipsec.toml"
 	[ "$1" = SeGW-1 ] || customers_net
+}
+ping_gw() { lab CE-1 ping -I "$1" -c 1 -W 1 10.10.20.1 >/dev/null; }
+scene_before_tunnel()
+{
+	check_wait "tunnel-1 is not up: CE-1 may ping the gateway address by its own" 20 ping_gw 10.10.10.1
+	check_not "not by another" ping_gw 172.16.1.100
+	check_not "nor may a customer of the dynamic tunnel" ping_gw 10.10.11.1
+	check_is "and the tunnel is still not up" 0 eval 'lab SeGW-1 ip -o xfrm state | wc -l'
 }
 reverse_is()	# NODE PROTOCOL COUNT
 {
@@ -30,9 +39,11 @@ shunts_both()
 	read -ra now <<<"$(shunted SeGW-2)"
 	[ "${now[0]}" -ge $((was[0] + 3)) ] && [ "${now[1]}" -ge $((was[1] + 3)) ]
 }
+dropped() { ask SeGW-2 "$(find_object gate) | .gate_counters.drop_esp" show isa tunnel-group 1; }
+drops_more() { [ "$(dropped)" -gt "$1" ]; }
 entries=$((2 + 2 * CUSTOMERS))
 
-plan $((SCENE_POINTS + 19))
+plan $((SCENE_POINTS + 24))
 scene_up
 check "the customers set up their tunnels" customers_up
 check_wait "each has an entry on both chassis" 40 \
@@ -46,6 +57,8 @@ check "customer 1 sends by SeGW-2, the standby, and P-1 does" \
 	eval 'lab CE-1 ip route replace 10.10.20.1/32 via 172.16.1.253 && lab P-1 ip route replace table 2 192.168.3.1/32 via 192.168.203.1 dev sdp-300 metric 1'
 check "its pings are answered" lab CE-1 ping -I vprn2 -I 192.168.3.1 -c 5 -i 0.3 -W 2 192.168.2.1
 check "SeGW-2 has shunted both ways, by the next-hops for dynamic tunnels" shunts_both "$before"
+before=$(dropped)
+check_wait "what tunnel-1 sends by SeGW-2 is dropped there, for want of a next-hop for static ones" 10 drops_more "$before"
 lab CE-1 ip route del 10.10.20.1/32
 lab P-1 ip route del table 2 192.168.3.1/32 metric 1
 check_wait "protection status nominal on both" 60 nominal

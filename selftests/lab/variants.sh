@@ -191,6 +191,7 @@ variant_files()
 	} >"$etc/swanctl/conf.d/variants.conf"
 	[ "$node" != CE-1 ] || return 0
 	bird_exports "$node" 192.168.3.0/24+
+	dynamic_next_hops "$node"
 	{
 		for kind in "${VARIANT_IF[@]}"; do
 			printf '[ipsec.tunnel."%s"]\ntype = "dynamic"\npublic = "int-IPsec-Public-1"\nprivate = "int-IPsec-Private-1"\ninterface = "v-%s"\n' "$kind" "$kind"
