@@ -135,15 +135,26 @@ enum mcipsec_class mcipsec_classify_out4(const struct sk_buff *skb)
 	return MCIPSEC_CLASS_NONE;
 }
 
-/* The transport behind an IPv6 header at @off; < 0 if it cannot be found. */
+/*
+ * The transport behind an IPv6 header at @off; < 0 if it cannot be found. Of a
+ * later fragment it is what its fragment header names.
+ */
 static int mcipsec_transport6(const struct sk_buff *skb, int off, u8 *proto,
 			      bool *later_fragment)
 {
+	const struct frag_hdr *fh;
+	struct frag_hdr _fh;
 	__be16 frag_off = 0;
 
 	off = ipv6_skip_exthdr(skb, off + sizeof(struct ipv6hdr), proto, &frag_off);
 	*later_fragment = frag_off & htons(IP6_OFFSET);
-	return off;
+	if (off < 0 || !*later_fragment || *proto != NEXTHDR_FRAGMENT)
+		return off;
+	fh = skb_header_pointer(skb, off, sizeof(_fh), &_fh);
+	if (!fh)
+		return -1;
+	*proto = fh->nexthdr;
+	return off + sizeof(_fh);
 }
 
 static enum mcipsec_class mcipsec_classify_icmp6(const struct sk_buff *skb, int off,

@@ -86,6 +86,8 @@ check "discovery: an ICMPv6 packet-too-big that quotes ESP is dropped" \
 	counts gw1 drop_icmp 1 pkt ce quote $CE6 $GW6 esp
 check "discovery: a later fragment of ESP is dropped" counts gw1 drop_esp 1 pkt ce frag $CE $GW esp
 check "discovery: a later fragment of UDP is dropped" counts gw1 drop_ike 1 pkt ce frag $CE $GW udp
+check "discovery: a later fragment of ESP over IPv6 is dropped" counts gw1 drop_esp 1 pkt ce frag $CE6 $GW6 esp
+check "discovery: a later fragment of UDP over IPv6 is dropped" counts gw1 drop_ike 1 pkt ce frag $CE6 $GW6 udp
 set_state gw1 master
 check "master: fragments pass" counts gw1 forward_in 1 pkt ce frag $CE $GW udp
 

@@ -8,7 +8,7 @@
   send FROM TO PORT          send only, from that source port too; prints errno
   quote FROM TO CASE         an ICMP error to TO that quotes TO's own
                              esp|ike|ike4500|other packet (v6 by the addresses)
-  frag FROM TO esp|udp       a later fragment
+  frag FROM TO esp|udp       a later fragment (v6 by the addresses)
   raw FROM TO N              N ESP packets with a source address of choice
 Exit: 0 sent (and answered), 1 not answered, 2 refused by the kernel.
 """
@@ -109,6 +109,11 @@ def quote(source, target, case):
 
 def frag(source, target, kind):
     proto = 50 if kind == "esp" else 17
+    if family(target) == socket.AF_INET6:
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        header = struct.pack("!BBHI", proto, 0, 100 << 3, 7)
+        sock.sendto(ipv6(source, target, 44, header + b"\x22" * 64), (target, 0))
+        return 0
     sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     sock.sendto(ipv4(source, target, proto, b"\x22" * 64, offset=100), (target, 0))
     return 0

@@ -43,6 +43,7 @@ ip -n p route replace $GW via 10.3.0.2
 check "a stranger's ping is not even shunted" counts gw2 drop_ping 1 fails on p ping -q -c 1 -W 0.3 $GW >/dev/null
 ip -n p route del $GW
 check "a later fragment follows" counts gw2 shunt_public 1 pkt ce frag $CE $GW esp
+check "one of UDP, too" counts gw2 shunt_public 1 pkt ce frag $CE $GW udp
 state_of gw2 notEligible
 check "control: notEligible does not shunt" counts gw2 drop_esp 1 untouched gw2 fails ping_p
 state_of gw2 discovery
@@ -209,6 +210,8 @@ nl gw2 group set 1 public 10.99.0.1 public 2001:db8:99::1 private 10.99.0.1
 states master standby
 via gw2
 check "ESP over IPv6 is shunted" counts gw2 shunt_public 2 untouched gw2 ping_p 2
+check "a later fragment over IPv6 follows" counts gw2 shunt_public 1 pkt ce frag $CE6 $GW6 esp
+check "over IPv6, one of UDP, too" counts gw2 shunt_public 1 pkt ce frag $CE6 $GW6 udp
 ping_big() { on ce ping -q -c 1 -M do -s "$1" -W $patience -I 10.1.0.1 10.2.0.1 >/dev/null 2>&1; }
 size_known() { ip -n ce -6 route get $GW6 | grep -q 'mtu 1280'; }
 check "control: a big packet over IPv6 is, too, and nobody names a size" eval 'ping_big 1300 && ! size_known'
