@@ -473,11 +473,71 @@ void random_operations_converge(void **)
     }
 }
 
+// The agent of the former master died, tunnels ended meanwhile, and the new one hears of the
+// rest before its charon has said what it has.
+void a_list_that_comes_after_the_snapshot_brings_nothing_back(void **)
+{
+    Pair p;
+    for (std::uint32_t i = 1; i <= 20; i++)
+        p.tunnel(p.a, i);
+    p.run();
+    p.cut();
+    p.remove(p.a, child(5));
+    p.remove(p.a, child(6));
+    p.remove(p.a, ike(6));
+    p.b.restart(config(0xbb));
+    p.step(p.b, ev::GroupAdd{kTag, 1});
+    p.step(p.b, ev::CharonUp{p.b.plugin_epoch});
+    p.role(p.b, false, true, 1);
+    p.connect();
+    p.run();
+    assert_int_equal(p.b.entries(), 37);
+    p.local_snapshot(p.b);
+    p.run();
+    p.assert_same(p.a);
+    assert_int_equal(p.b.session.status().counters.audit_mismatches, 0);
+    p.local_snapshot(p.b);      // said again, it changes nothing
+    p.run();
+    p.assert_same(p.a);
+}
+
+// What the master has may be of no generation: it had it before it acted. And a list that comes
+// again names what no snapshot named since.
+void a_list_ends_nothing_that_the_master_has(void **)
+{
+    Pair p(config(0xa), config(0xb), false);
+    for (std::uint32_t i = 1; i <= 20; i++)
+        for (auto *n : {&p.a, &p.b})
+            p.tunnel(*n, i);            // nobody acts: charon's own
+    for (auto *n : {&p.a, &p.b})
+        p.local_snapshot(*n);
+    p.role(p.a, true, false, 1);
+    p.role(p.b, false, true, 1);
+    p.connect();
+    p.run();
+    p.assert_same(p.a);
+    for (int round = 0; round < 2; round++) {
+        p.cut();
+        p.connect();
+        p.run();
+        p.local_snapshot(p.b);
+        p.run();
+        p.assert_same(p.a);
+        assert_int_equal(p.b.entries(), 40);
+    }
+    p.charon_up(p.b, true);             // and another charon is filled
+    p.run();
+    p.assert_same(p.a);
+    assert_int_equal(p.b.entries(), 40);
+}
+
 }  // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_list_that_comes_after_the_snapshot_brings_nothing_back),
+        cmocka_unit_test(a_list_ends_nothing_that_the_master_has),
         cmocka_unit_test(loss_of_the_connection_at_every_byte),
         cmocka_unit_test(loss_during_the_snapshot_at_every_byte),
         cmocka_unit_test(a_garbled_byte_is_counted_and_the_channel_made_anew),

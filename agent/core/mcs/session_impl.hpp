@@ -79,6 +79,7 @@ struct Group : Role {
     BucketMask rx_mask{};
     bool rx_repair = false, rx_synced = false;
     std::vector<Key> purge;       // by difference, once everything before is settled
+    std::vector<Key> brought;     // by charon's list, after all of the master's had come
     std::deque<Key> propose;
     bool final_asked = false, final_done = false;  // sequence state that goes before them
     bool final_due = false;                 // it acted since the peer took such a state
@@ -295,6 +296,8 @@ struct Session::Impl {
     void park(Group &g, Entry &e, LocalStatus status, const std::string &reason);
     void wake(Group &g, const Key &parent);
     void orphan(Group &g, const Key &parent);
+    void bury_extra(Group &g, Entry &e);
+    void bury_brought(Group &g);
     void work_delete(Group &g, Entry &e);
     void reimport_all(Group &g, bool unseen_only);
     void retry(bool await_conf, bool failed);

@@ -154,6 +154,8 @@ void Session::Impl::on(ev::LocalUpsert &r)
                 g->db.set_status(*held, same ? LocalStatus::Installed : LocalStatus::Pending);
             return;
         }
+        if (g->rx == Rx::Live)
+            g->brought.push_back(r.key);
     } else if (held && !held->tombstone) {
         held->seen = held->in_charon = true;
         // Of equal number it is something else if ours is what the former master wrote, and
@@ -244,8 +246,28 @@ void Session::Impl::on(ev::LocalSnapshotBegin &r)
         return;
     g->in_snapshot = true;
     g->unfit.clear();
+    g->brought.clear();
     for (auto &[key, e] : g->db.entries())
         e.seen = false;
+}
+
+// What charon's list of a new agent has besides the master's, which came before it: ended while
+// nobody listened here. Unless it belongs to an IKE_SA that is still to be decided about.
+void Session::Impl::bury_brought(Group &g)
+{
+    std::size_t buried = 0;
+    for (const auto &key : std::exchange(g.brought, {})) {
+        auto *e = g.db.find(key);
+        const auto ike = e ? e->parent.value_or(key) : key;
+        if (g.acting || g.rx != Rx::Live || !e || e->tombstone || e->own || e->version.generation || e->snapshot || g.rivals.contains(ike) || g.contested.contains(ike))
+            continue;
+        bury_extra(g, *e);
+        if (!g.rx_synced)
+            g.purge.push_back(key);
+        buried++;
+    }
+    if (buried)
+        log(act::Severity::Warning, g.tag, "entries-ended", std::to_string(buried) + " entries of charon that the acting master does not have: purged");
 }
 
 void Session::Impl::on(ev::LocalSnapshotEnd &r)
@@ -268,13 +290,14 @@ void Session::Impl::on(ev::LocalSnapshotEnd &r)
         for (const auto &key : gone)
             bury_local(*g, *g->db.find(key), 0);
     }
+    bury_brought(*g);
     for (auto &[key, e] : g->db.entries())
         e.in_charon = e.in_charon && e.seen;
     // Another charon than the one that knew them: they did not end, they were lost.
     reimport_all(*g, true);
     std::vector<Key> ended;
     for (const auto &[key, e] : g->db.entries())
-        if (e.tombstone && e.delete_due)
+        if (e.tombstone && e.delete_due && std::find(g->purge.begin(), g->purge.end(), key) == g->purge.end())
             ended.push_back(key);
     for (const auto &key : ended)
         work_delete(*g, *g->db.find(key));

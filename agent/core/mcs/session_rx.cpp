@@ -299,6 +299,18 @@ void Session::Impl::on(frame::BadRecord &f)
     refuse(f.txn, f.tag, g, frame::Nack::Why::Bad, f.reason);
 }
 
+// Here alone, without a word of this agent: it has ended. Purged when its turn comes.
+void Session::Impl::bury_extra(Group &g, Entry &e)
+{
+    const Key key = e.key;
+    settle(e, e.rx_txn);
+    g.parked.erase(key);
+    Entry &grave = g.db.bury(key, Version(e.version));
+    grave.own = false;
+    grave.delete_due = true;    // kept until then
+    orphan(g, key);
+}
+
 void Session::Impl::on(frame::SnapshotEnd &f)
 {
     auto *g = find(f.tag);
@@ -327,13 +339,8 @@ void Session::Impl::on(frame::SnapshotEnd &f)
                 continue;
             }
             n.audit_repaired += g->rx_repair;
-            settle(e, e.rx_txn);
-            g->parked.erase(key);
-            Entry &grave = g->db.bury(key, Version(e.version));
-            grave.own = false;
-            grave.delete_due = true;  // begun when its turn comes; kept until then
+            bury_extra(*g, e);
             g->purge.push_back(key);
-            orphan(*g, key);
         }
         if (g->rx_repair)
             log(act::Severity::Warning, g->tag, "audit-repaired", std::to_string(n.audit_repaired) + " entries repaired by audits so far");
