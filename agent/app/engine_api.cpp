@@ -214,6 +214,10 @@ std::vector<SyncView> Engine::sync()
                 v.held_median = std::max(v.held_median, static_cast<double>(charon.held_median_us) / 1e6);
                 v.held_p99 = std::max(v.held_p99, static_cast<double>(charon.held_p99_us) / 1e6);
                 v.held_expired += g.held_expired;
+                v.responses_resent += charon.resent;
+                v.message_ids_synced += charon.synced;
+                v.message_ids_unanswered += charon.sync_failed;
+                v.message_ids_followed += charon.followed;
             }
         if (const auto skew = it->second.mimp ? it->second.mimp->snapshot().clock_skew_ns : std::nullopt)
             v.clock_skew = static_cast<double>(*skew) / 1e9;

@@ -38,7 +38,8 @@ MCIPSEC_VIEW(PeerView, peer_name, peer_addr, peer_admin_state, keep_alive_intvl,
 MCIPSEC_VIEW(SyncView, peer_ip_address, description, authentication, source_ip_address, admin_state, warm_standby, remote_warm_standby, client_applications,
              sync_admin_state, sync_oper_state, sync_oper_flags, db_sync_state, num_entries, lcl_deleted_entries, alarm_entries, omcr_standby_entries,
              omcr_alarm_entries, rem_num_entries, rem_lcl_deleted_entries, rem_alarm_entries, rem_omcr_standby_entries, rem_omcr_alarm_entries, installed,
-             installing, await_conf, failed, held_packets, held_total, held_expired, held_median, held_p99, clock_skew, last_in_sync, alarms, sync_tags, counters)
+             installing, await_conf, failed, held_packets, held_total, held_expired, held_median, held_p99, responses_resent, message_ids_synced,
+             message_ids_unanswered, message_ids_followed, clock_skew, last_in_sync, alarms, sync_tags, counters)
 MCIPSEC_VIEW(MemberView, name, admin_state, oper_state, active, reason)
 MCIPSEC_VIEW(TunnelGroupView, id, primary, backup, active, admin_state, oper_state, mode, active_mda_number, ipsec_responder_only, members, mastership, gate,
              nominal, generation, lease_ms, addresses, next_hops, gate_counters, counters)

@@ -104,6 +104,10 @@ struct SyncView {
     std::uint64_t held_total = 0;                   // ... waited at all, since charon began
     std::uint64_t held_expired = 0;                 // ... sent after the limit
     double held_median = 0, held_p99 = 0;           // seconds that the last 1024 of them waited; of several groups the longest
+    std::uint64_t responses_resent = 0;             // for IPsec peers that repeated a request after a takeover, since charon began
+    std::uint64_t message_ids_synced = 0;           // IPsec peers that said theirs when they were asked (RFC 6311)
+    std::uint64_t message_ids_unanswered = 0;       // ... that did not
+    std::uint64_t message_ids_followed = 0;         // IPsec peers that do not speak it and were followed
     double clock_skew = 0;                          // seconds, peer minus us
     std::string last_in_sync;                       // time_text
     std::vector<std::string> alarms;                // "tunnel-group 1: proposals differ", ...

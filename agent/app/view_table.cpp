@@ -209,6 +209,10 @@ std::string render_table(const SyncDocument &doc)
             p.field("Held Expired", std::to_string(v.held_expired), w);
             p.field("Held Median", fmt::format("{:.3f} secs", v.held_median), w);
             p.field("Held 99%", fmt::format("{:.3f} secs", v.held_p99), w);
+            p.field("Responses Resent", std::to_string(v.responses_resent), w);
+            p.field("Message Ids Synced", std::to_string(v.message_ids_synced), w);
+            p.field("... Unanswered", std::to_string(v.message_ids_unanswered), w);
+            p.field("... Followed", std::to_string(v.message_ids_followed), w);
             p.field("Clock Skew", fmt::format("{:+.3f} secs", v.clock_skew), w);
             p.field("Last In Sync", v.last_in_sync.empty() ? "never" : v.last_in_sync, w);
             for (const auto &[tag, group] : v.sync_tags)

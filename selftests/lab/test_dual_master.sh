@@ -37,13 +37,14 @@ asked_for_life()
 p1_hears() { [ "$(p1_routes 192.168.1.1/32 | tr '\n' ' ')" = "$1 " ]; }
 
 # asked_ids: how often SeGW-1's charon was told message ids
+ids_told() { ask "$1" "$(find_object db_sync_state) | .message_ids_synced" show redundancy multi-chassis sync detail; }
 asked_ids() { grep -c "peer says message IDs" "$LAB_DIR/SeGW-1/log/charon.log" || :; }
 
 # others: how often it got an answer to the other chassis
 others() { grep -c 'ignoring the answer to request .* of the other chassis' "$LAB_DIR/SeGW-1/log/charon.log" || :; }
 one_child() { [ "$(ce_child_spis | wc -w)" = 2 ]; }
 
-plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 59))
+plan $((SCENE_POINTS + DUAL_MASTER_POINTS + 60))
 scene_up
 
 t=$EPOCHREALTIME
@@ -119,6 +120,7 @@ check_is "SeGW-1 has not asked for message ids so far" "$synced" asked_ids
 check "the filter goes" filter_off
 check_wait "SeGW-1 is master, SeGW-2 standby" 30 roles SeGW-1 master SeGW-2 standby
 check_wait "SeGW-1 asks the CE for the message ids, and is told" 60 eval '[ "$(asked_ids)" = $((synced + 1)) ]'
+check_wait "SeGW-1 shows how often it was told" 20 eval '[ "$(ids_told SeGW-1)" = "$(asked_ids)" ]'
 check "SeGW-1 rekeys" lab SeGW-1 timeout 20 swanctl --rekey --child tunnel-1
 check_wait "CE-1's ping goes on" 30 ping_ce
 check_wait "protection status nominal on both" 60 nominal
