@@ -3,7 +3,8 @@
 #
 # test_bird_state.sh - the state of a tunnel-group, as the protocol number of its
 # routes, reaches P-1 as local preference through real BIRDs (seed steps 5 and 7);
-# a change of state is one update without withdrawal; nothing else is exported.
+# a change of state is one update without withdrawal; nothing else is exported. The
+# same over IPv6.
 
 . "$(dirname "$0")/common.sh"
 trap 'lab_collect /results; topo_down' EXIT
@@ -13,13 +14,43 @@ route() { lab "$1" ip route replace table 2 "$2" dev tunnel-1 proto "$3"; }
 # What P-1 has for a prefix: "SESSION LOCAL-PREF" lines, sorted.
 at_p1()
 {
-	lab P-1 birdc show route table vprn2 for "$1" all |
+	lab P-1 birdc show route table "${2:-vprn2}" for "$1" all |
 		awk -v net="$1" '$1 ~ /\// { prefix = $1 }
-			match($0, /\[(segw[12]|vprn2_direct) /) {
+			match($0, /\[(segw[12](_6)?|vprn2_direct) /) {
 				session = substr($0, RSTART + 1, RLENGTH - 2) }
 			/BGP.local_pref:/ && prefix == net { print session, $2 }' | sort
 }
 p1_has() { [ "$(at_p1 "$1" | paste -sd, -)" = "$2" ]; }
+p1_has6() { [ "$(at_p1 "$1" vprn2_6 | paste -sd, -)" = "$2" ]; }
+
+# six NODE DEVICE... : IPv6 on the SDPs, and in BIRD's file what its head asks for
+six_addr() { lab "$1" ip -6 addr add "$2/64" dev "$3" nodad; }
+six_up()
+{
+	local examples=$LAB_SRC/../../bird-conf/examples n sdp
+	cp "$examples/p1-ipv6.conf" "$LAB_DIR/P-1/etc/bird/"
+	for n in 1 2; do
+		sdp=$((n + 1))00
+		cp "$examples/ipv6.conf" "$LAB_DIR/SeGW-$n/etc/bird/"
+		six_addr SeGW-$n 2001:db8:20$((n + 1))::1 sdp-$sdp && six_addr P-1 2001:db8:20$((n + 1))::2 sdp-$sdp || return 1
+		cat >>"$LAB_DIR/SeGW-$n/etc/bird/bird.conf" <<-EOT
+		define SIX_LOCAL = 2001:db8:20$((n + 1))::1;
+		define SIX_P1 = 2001:db8:20$((n + 1))::2;
+		define SIX_WITHOUT_PEER = $((300 - n * 100));
+		define CE1_INTERNAL6 = [ $CE1_6 ];
+		include "ipv6.conf";
+		EOT
+	done
+	cat >>"$LAB_DIR/P-1/etc/bird/bird.conf" <<-EOT
+	define SIX_SEGW1 = 2001:db8:202::1;
+	define SIX_P1_1 = 2001:db8:202::2;
+	define SIX_SEGW2 = 2001:db8:203::1;
+	define SIX_P1_2 = 2001:db8:203::2;
+	include "p1-ipv6.conf";
+	EOT
+}
+CE1_6=2001:db8:a1::1/128
+route6() { lab "$1" ip -6 route replace table 2 "$2" dev tunnel-1 proto "$3"; }
 
 # Withdrawals that P-1 counted from a session.
 withdrawals()
@@ -35,8 +66,9 @@ true_for()
 		awk '$1 ~ /\// { print $1 }' | paste -sd, -
 }
 
-plan 18
+plan 26
 check "topology is up" topo_up || tap_end
+check "IPv6 on the SDPs, and in BIRD's files" six_up
 for node in SeGW-1 SeGW-2 P-1; do
 	bird_start "$node" || fail "BIRD of $node takes its file"
 done
@@ -99,4 +131,24 @@ check_wait "the gateway's /32 is in the base table with its state" 10 \
 lab P-1 birdc show route table master4 >/run/at-p1
 check "OSPF announces the system addresses, no gateway address" \
 	eval 'grep -q "^192.0.2.1/32" /run/at-p1 && ! grep "^10.10.20" /run/at-p1'
+
+# Over IPv6: private routes by BGP, the gateway's /128 in the base table.
+route6 SeGW-1 $CE1_6 211
+route6 SeGW-2 $CE1_6 213
+check_wait "IPv6, master/standby: P-1 has 200 and 100" 60 p1_has6 $CE1_6 "segw1_6 200,segw2_6 100"
+check_wait "IPv6: P-1's kernel sends to SeGW-1" 10 \
+	eval 'lab P-1 ip -6 route get vrf vprn2 2001:db8:a1::1 | grep -q "dev sdp-200"'
+before="$(withdrawals segw1_6) $(withdrawals segw2_6)"
+route6 SeGW-1 $CE1_6 213
+route6 SeGW-2 $CE1_6 211
+check_wait "IPv6, switchover: SeGW-1 falls to 100; SeGW-2 has 200" 10 p1_has6 $CE1_6 "segw1_6 100,segw2_6 200"
+check_is "IPv6: without a withdrawal" "$before" eval 'echo "$(withdrawals segw1_6) $(withdrawals segw2_6)"'
+route6 SeGW-1 $CE1_6 212
+route6 SeGW-2 $CE1_6 212
+check_wait "IPv6, dual master: SeGW-1 is the designated one" 10 p1_has6 $CE1_6 "segw1_6 200,segw2_6 100"
+route6 SeGW-1 $CE1_6 214
+check_wait "IPv6: SeGW-1 is fenced, its route goes" 10 p1_has6 $CE1_6 "segw2_6 100"
+lab SeGW-1 ip -6 route replace 2001:db8:20::1/128 dev int-IPsec-Pub-1 proto 201
+check_wait "the gateway's /128 is in the base table with its state" 10 \
+	eval 'lab SeGW-1 birdc show route table master6 where "protocol_ipsec()" | grep -q "^2001:db8:20::1/128"'
 tap_end
