@@ -146,16 +146,18 @@ switchover_begin()
 # parts_acted PART...: each of these acted for the new master, and we know when.
 parts_acted() { jq -e '[.[$ARGS.positional[]] | numbers] | length == ($ARGS.positional | length)' --args "$@" <<<"$parts" >/dev/null; }
 
-# switchover_end [LOST-LIMIT [OUTAGE-LIMIT-MS]]: measure and judge.
+# switchover_end [LOST-LIMIT [OUTAGE-LIMIT-MS]]: measure and judge. When each part acted is
+# told where the observers run.
 switchover_end()
 {
 	local lost_limit=${1:-} outage_limit=${2:-} report line lost gap
 	poll 20 flow_both_ways
 	poll 20 flow_recovered
-	local t1=$EPOCHREALTIME
+	local t1=$EPOCHREALTIME events
+	events=$(timeline "$switchover_t0" "$t1" | head -n 60)
 	say ""
-	say "$switchover_name: when each part acted"
-	timeline "$switchover_t0" "$t1" | head -n 60 | indent
+	say "$switchover_name${events:+: when each part acted}"
+	[ -z "$events" ] || indent <<<"$events"
 	parts=$(timeline "$switchover_t0" "$t1" --parts)
 	report=$(flow_window "$switchover_t0" "$t1" --json)
 	while IFS= read -r line; do
@@ -163,8 +165,10 @@ switchover_end()
 		say "  $line"
 	done < <(jq -r 'to_entries[] | "\(.key): outage \(.value.gap_ms) ms, lost \(.value.lost) of \(.value.sent), duplicates \(.value.duplicates)"' <<<"$report")
 	line="$(jq -r 'to_entries | map("\(.key) \(if .value then "\(.value) ms" else "-" end)") | join(", ")' <<<"$parts")"
-	say "  acted after: $line"
-	summary+=("$(printf '%-34s acted after: %s' "" "$line")")
+	if [ -n "$events" ]; then
+		say "  acted after: $line"
+		summary+=("$(printf '%-34s acted after: %s' "" "$line")")
+	fi
 	lost=$(jq '[.[].lost] | add' <<<"$report")
 	gap=$(jq '[.[].gap_ms] | max' <<<"$report")
 	[ -z "$lost_limit" ] ||

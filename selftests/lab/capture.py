@@ -45,6 +45,7 @@ class Capture:
 
     def __init__(self, path):
         self.path, self.offset, self.format = path, 0, None
+        self.last = None    # (time, Ethernet source, IP packet), interface
 
     def _header(self, file):
         head = file.read(24)
@@ -66,7 +67,10 @@ class Capture:
         return True
 
     def frames(self):
-        """(time, source mac, IPv4 packet) of every new packet; a cut last one is left for later."""
+        """(time, source mac, IPv4 packet) of every new packet; a cut last one is left for later.
+
+        A bridge that has not learned a destination floods the frame to itself, too: of
+        one moment, by port and bridge, that is one frame."""
         with open(self.path, "rb") as file:
             if not self.format and not self._header(file):
                 return
@@ -82,7 +86,11 @@ class Capture:
                     return
                 self.offset += 16 + length
                 if len(data) >= ip + 20 and struct.unpack("!H", data[proto:proto + 2])[0] == IPV4:
-                    yield sec + frac / scale, data[mac:mac + 6].hex(":"), data[ip:]
+                    frame, interface = (sec + frac / scale, data[mac:mac + 6].hex(":"), data[ip:]), data[4:8] if ip == 20 else b""
+                    flooded = self.last and self.last[0] == frame and self.last[1] != interface
+                    self.last = frame, interface
+                    if not flooded:
+                        yield frame
 
     def packets(self):
         """(time, source mac, source, destination, kind, fields, body) of new ESP and IKE."""

@@ -15,6 +15,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CE, GATEWAY = "10.10.10.1", "10.10.20.1"
+BRIDGE = 9  # interface that a frame is flooded to
 MAC1, MAC2 = "02:00:00:00:00:01", "02:00:00:00:00:02"
 points = []
 
@@ -47,9 +48,11 @@ def pcap(path, packets, cooked=True, nano=False):
         magic = 0xA1B23C4D if nano else 0xA1B2C3D4
         file.write(struct.pack("<IHHiIII", magic, 2, 4, 0, 0, 128, 276 if cooked else 1))
         for number, packet in enumerate(packets):
-            mac, packet = packet if isinstance(packet, tuple) else (MAC1, packet)
+            mac, packet, *port = packet if isinstance(packet, tuple) else (MAC1, packet)
+            port = port[0] if port else 3
+            number -= port == BRIDGE    # at the moment of the one before
             mac = bytes.fromhex(mac.replace(":", ""))
-            head = struct.pack("!HHIHBB", 0x800, 0, 3, 1, 3, 6) + mac + b"\0\0" if cooked else b"\xff" * 6 + mac + b"\x08\0"
+            head = struct.pack("!HHIHBB", 0x800, 0, port, 1, 3, 6) + mac + b"\0\0" if cooked else b"\xff" * 6 + mac + b"\x08\0"
             frame = (head + packet)[:128]
             file.write(struct.pack("<IIII", 100 + number, 0, len(frame), len(head + packet)) + frame)
     return path
@@ -95,6 +98,10 @@ def repeats(a, b):
     point("it says which, first and again", (code, report["examples"][0]["seq"], report["examples"][0]["first"][1],
                                              report["examples"][0]["again"][1]), (1, 8, MAC1, MAC2))
     point("and the range of numbers", report["spis"], {f"{CE} c0ffee01": [1, 49]})
+    point("a frame that a bridge floods to itself is one frame",
+          counts(pcap(a, many + [esp(0xC0FFEE01, 90), (MAC1, esp(0xC0FFEE01, 90), BRIDGE)])), (0, 50, 0, 0, 0))
+    point("sent again a moment later it is repeated",
+          counts(pcap(a, many + [esp(0xC0FFEE01, 90), esp(0xC0FFEE01, 90)])), (1, 51, 0, 1, 0))
     point("no ESP at all proves nothing", counts(pcap(a, [ike(34)])), (1, 0, 0, 0, 0))
     point("nor does an empty file", counts(pcap(a, [])), (1, 0, 0, 0, 0))
     point("a later fragment is no packet of its own",

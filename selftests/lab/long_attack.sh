@@ -38,7 +38,7 @@ record /tmp/live.pcap "udp port 7655 or udp port 4784 or tcp port 7656"
 check "SeGW-1's agent restarts as planned" agent_start SeGW-1
 check_wait "SeGW-1 is master again, SeGW-2 stands by" 60 roles SeGW-1 master SeGW-2 standby
 check_wait "protection status nominal on both" 60 nominal
-check_wait "its new words are recorded" 30 recorded /tmp/live.pcap 4000
+check_wait "its new words are recorded" 30 recorded /tmp/live.pcap 12000
 calm_begin
 ends=$(bfd_ends)
 check "BFD of before the restart: another session" counted_bfd replayed bad_discriminator /tmp/old.pcap

@@ -37,7 +37,20 @@ shows_all()	# NODE STALE
 		shows "$1" "$2" show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")"
 }
 
-plan 34
+# Which came first. Both are CLOCK_BOOTTIME of the guest's one kernel: the end of the
+# lease that the agent of the old master renewed last, and when the peer took over by
+# its own log.
+lease_end() { lab "$1" /mcipsec/build/lab-tools/mcipsec-nl group get 1 | awk '/^expiry/ { printf "%.6f", $2 / 1e9 }'; }
+took_over() { sed -n 's/^\[ *\([0-9.]*\)\].*MasterStateChg.* to \(master\|eligible\): .*/\1/p' "$LAB_DIR/$1/log/mcipsecd.out" | tail -n 1; }
+fenced_first()	# OLD NEW
+{
+	local end taken
+	end=$(lease_end "$1") taken=$(took_over "$2")
+	diag "$1's lease ended at $end, $2 took over at $taken"
+	[ -n "$end" ] && [ -n "$taken" ] && awk -v e="$end" -v t="$taken" 'BEGIN { exit !(e > 0 && e < t) }'
+}
+
+plan 36
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -58,6 +71,7 @@ check_wait "trackd lowers the track file" 20 track_file_is -150
 check_wait "and the routes" 20 route_state_is SeGW-1 214
 check_wait "P-1 hears of SeGW-1's routes no more" 20 p1_hears_only segw2
 check_wait "SeGW-2 takes over" 20 gate_is SeGW-2 forward
+check "SeGW-1's lease had ended before" fenced_first SeGW-1 SeGW-2
 check_wait "VRRP is SeGW-2's" 20 vrrp_is SeGW-2 MASTER
 check_wait "CE-1's ping goes on while the agent is stopped" 20 ping_ce
 check "what SeGW-1 shows is stale, and it warns of that" shows SeGW-1 true show isa tunnel-group 1
@@ -70,6 +84,7 @@ check "over the same IKE_SA" test "$ike" = "$(ce_ike_spis)"
 signal SeGW-2 mcipsecd KILL
 check_wait "agent killed: SeGW-1 takes over" 20 gate_is SeGW-1 forward
 check_wait "SeGW-2's gate closed by itself" 20 track_is SeGW-2 1
+check "its lease had ended before" fenced_first SeGW-2 SeGW-1
 check_wait "CE-1's ping goes on" 30 ping_ce
 check "what SeGW-2 shows is stale, and it warns of that" shows_all SeGW-2 true
 check "over the same IKE_SA" test "$ike" = "$(ce_ike_spis)"
