@@ -250,8 +250,9 @@ static void check_again(struct fence *f)
 		struct group_status status;
 
 		if (f->fenced[group] && !ask(f, group, &status) &&
-		    group_forwards(&status)) {
-			log_warn("tunnel-group %u: forwards again, given back", group);
+		    !group_abandoned(&status, boottime_ns())) {
+			log_warn("tunnel-group %u: %s, has its agent again, given back", group,
+				 state_name(status.state));
 			back[group] = any = true;
 		}
 	}

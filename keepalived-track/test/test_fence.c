@@ -280,6 +280,12 @@ static void agent_returns(void)
 	forwarding(1);
 }
 
+static void agent_returns_as_standby(void)
+{
+	group(1, MCIPSEC_STATE_STANDBY, MCIPSEC_ACTION_SHUNT, 1, NOW + 1);
+	installed[0] = 203;	/* what it wrote just before trackd did */
+}
+
 static void agent_returns_and_writes(void)
 {
 	forwarding(1);
@@ -300,6 +306,12 @@ static void test_return(void)
 	between = agent_returns;
 	fence_round(&fence);
 	TAP(all_is(0, -100, -30, 201, 214), "fence: but not what another group needs");
+
+	set_up();
+	expired(1);
+	between = agent_returns_as_standby;
+	fence_round(&fence);
+	TAP(installed[0] == 203 && held('a') == 0, "fence: also when it returned as standby");
 
 	set_up();
 	expired(1);
