@@ -179,10 +179,10 @@ void RouteControl::write(const Planned &p)
 void RouteControl::set_state(GroupId group, Mastership state, bool force)
 {
     const auto it = state_.find(group);
-    if (!force && it != state_.end() && route_protocol(it->second, false) == route_protocol(state, false)) {
-        it->second = state;
+    // Of another state that has the same number, too: mcipsec-trackd may have taken a
+    // gateway that was starting for one without an agent.
+    if (!force && it != state_.end() && it->second == state)
         return;
-    }
     state_[group] = state;
     for (const auto &p : planned())
         if (p.group == group)

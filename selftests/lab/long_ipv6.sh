@@ -131,7 +131,7 @@ route_is()
 	lab "$1" ip -N $family route show table "$3" proto "$4" "$2" | grep -q .
 }
 routes_say() { route_is "$1" $GW6 254 "20$2" && route_is "$1" 10.10.20.1 254 "20$2" && route_is "$1" $A1 2 "21$2"; }
-routes_shown() { lab "$1" ip -N -6 route show table all; lab "$1" ip -N -4 route show table 254; } | sed 's/^/# /'
+routes_shown() { { lab "$1" ip -N -6 route show table all; lab "$1" ip -N -4 route show table 254; } | sed 's/^/# /'; }
 entries() { sync_is SeGW-1 num_entries 4 && sync_is SeGW-2 num_entries 4; }
 
 plan $((SCENE_POINTS + 28))
