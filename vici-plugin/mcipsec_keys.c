@@ -95,31 +95,54 @@ bool mcipsec_keys_mix(keymat_t *keymat, shared_key_t *ppk)
 	return v2->derive_ike_keys_ppk(v2, ppk->get_key(ppk));
 }
 
+/**
+ * Copy what the keys of an IKE_SA are derived from, to be cleared by the caller.
+ */
+static bool copy_keys(mcipsec_table_t *table,
+					  const uint8_t key[MCIPSEC_KEY_IKE], mcipsec_keys_t *keys)
+{
+	mcipsec_ike_entry_t *entry;
+	bool found = FALSE;
+
+	table->lock->lock(table->lock);
+	entry = table->get_ike(table, key, FALSE);
+	if (entry && !entry->more_kes)
+	{
+		keys->secret = chunk_clone(entry->secret);
+		keys->nonce_i = chunk_clone(entry->nonce_i);
+		keys->nonce_r = chunk_clone(entry->nonce_r);
+		keys->old_prf = entry->rekeyed ? entry->old_prf : PRF_UNDEFINED;
+		keys->old_skd = chunk_clone(entry->rekeyed ? entry->old_skd
+												   : chunk_empty);
+		found = TRUE;
+	}
+	table->lock->unlock(table->lock);
+	return found;
+}
+
 /*
  * Described in header
  */
-keymat_t *mcipsec_keys_derive(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry)
+keymat_t *mcipsec_keys_derive(mcipsec_table_t *table, ike_sa_t *ike_sa,
+							  const uint8_t key[MCIPSEC_KEY_IKE])
 {
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
-	mcipsec_keys_t keys = {
-		.secret = entry->secret,
-		.nonce_i = entry->nonce_i,
-		.nonce_r = entry->nonce_r,
-		.old_prf = entry->rekeyed ? entry->old_prf : PRF_UNDEFINED,
-		.old_skd = entry->rekeyed ? entry->old_skd : chunk_empty,
-	};
-	keymat_t *keymat;
+	mcipsec_keys_t keys = {};
+	keymat_t *keymat = NULL;
 
-	if (entry->more_kes)
+	if (copy_keys(table, key, &keys))
 	{
-		return NULL;
+		keymat = keymat_create(IKEV2, id->is_initiator(id));
+		if (keymat && !mcipsec_keys_into(keymat,
+									ike_sa->get_proposal(ike_sa), id, &keys))
+		{
+			keymat->destroy(keymat);
+			keymat = NULL;
+		}
 	}
-	keymat = keymat_create(IKEV2, id->is_initiator(id));
-	if (keymat && mcipsec_keys_into(keymat, ike_sa->get_proposal(ike_sa), id,
-									&keys))
-	{
-		return keymat;
-	}
-	DESTROY_IF(keymat);
-	return NULL;
+	chunk_clear(&keys.secret);
+	chunk_clear(&keys.nonce_i);
+	chunk_clear(&keys.nonce_r);
+	chunk_clear(&keys.old_skd);
+	return keymat;
 }

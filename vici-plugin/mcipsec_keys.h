@@ -27,7 +27,8 @@ struct mcipsec_keys_t {
 };
 
 /**
- * Derive the keys of an IKE_SA into a keymat.
+ * Derive the keys of an IKE_SA into a keymat. The lock must not be held: charon
+ * tells its listeners of them, under the bus lock.
  */
 bool mcipsec_keys_into(keymat_t *keymat, proposal_t *proposal, ike_sa_id_t *id,
 					   mcipsec_keys_t *keys);
@@ -46,10 +47,11 @@ bool mcipsec_keys_mix(keymat_t *keymat, shared_key_t *ppk);
 
 /**
  * Derive the keys of an IKE_SA into a keymat of its own, with other nonces for
- * what is encrypted with it. Lock held.
+ * what is encrypted with it. The lock must not be held, see above.
  *
  * @return			keymat, NULL if that failed
  */
-keymat_t *mcipsec_keys_derive(ike_sa_t *ike_sa, mcipsec_ike_entry_t *entry);
+keymat_t *mcipsec_keys_derive(mcipsec_table_t *table, ike_sa_t *ike_sa,
+							  const uint8_t key[MCIPSEC_KEY_IKE]);
 
 #endif /** MCIPSEC_KEYS_H_ @}*/

@@ -131,21 +131,16 @@ static bool doubted(private_mcipsec_midsync_t *this, mcipsec_ike_entry_t *entry)
 /**
  * Build the request, as packets of the entry. Lock held.
  */
-static bool build(mcipsec_ike_entry_t *entry, ike_sa_t *ike_sa)
+static bool build(mcipsec_ike_entry_t *entry, ike_sa_t *ike_sa,
+				  keymat_t *keymat)
 {
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
 	packet_t *packet = NULL;
 	bio_writer_t *writer;
 	message_t *message;
 	host_t *me, *other;
-	keymat_t *keymat;
 	bool ok;
 
-	keymat = mcipsec_keys_derive(ike_sa, entry);
-	if (!keymat)
-	{
-		return FALSE;
-	}
 	me = ike_sa->get_my_host(ike_sa);
 	other = ike_sa->get_other_host(ike_sa);
 	message = message_create(IKEV2_MAJOR_VERSION, IKEV2_MINOR_VERSION);
@@ -172,7 +167,6 @@ static bool build(mcipsec_ike_entry_t *entry, ike_sa_t *ike_sa)
 	}
 	DESTROY_IF(packet);
 	message->destroy(message);
-	keymat->destroy(keymat);
 	return ok;
 }
 
@@ -241,13 +235,18 @@ static status_t begin(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 {
 	mcipsec_ike_entry_t *entry;
 	uint32_t old, proposed = 0;
+	keymat_t *keymat = NULL;
 	rng_t *rng;
 
 	rng = lib->crypto->create_rng(lib->crypto, RNG_WEAK);
+	if (ike_sa->supports_extension(ike_sa, EXT_IKE_MESSAGE_ID_SYNC))
+	{
+		keymat = mcipsec_keys_derive(this->table, ike_sa, key);
+	}
 	old = ike_sa->get_message_id(ike_sa, TRUE);
 	this->table->lock->lock(this->table->lock);
 	entry = this->table->get_ike(this->table, key, FALSE);
-	if (rng && can_ask(this, ike_sa, entry) &&
+	if (rng && keymat && can_ask(this, ike_sa, entry) &&
 		rng->get_bytes(rng, sizeof(entry->sync.nonce),
 					   (uint8_t*)&entry->sync.nonce))
 	{
@@ -262,13 +261,14 @@ static status_t begin(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 		}
 		entry->sync.proposed = old + AHEAD + random() % AHEAD_SPREAD;
 		proposed = entry->sync.proposed;
-		if (!build(entry, ike_sa))
+		if (!build(entry, ike_sa, keymat))
 		{
 			proposed = entry->sync.proposed = 0;
 		}
 	}
 	this->table->lock->unlock(this->table->lock);
 	DESTROY_IF(rng);
+	DESTROY_IF(keymat);
 	if (!proposed)
 	{
 		return FAILED;
@@ -286,17 +286,19 @@ static status_t raise_proposal(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa
 {
 	mcipsec_ike_entry_t *entry;
 	uint32_t was = ask->proposed;
+	keymat_t *keymat;
 
 	if (!mcipsec_retransmit_interval(ask->tries))
 	{	/* it was the last time */
 		return SUCCESS;
 	}
+	keymat = mcipsec_keys_derive(this->table, ike_sa, ask->key);
 	this->table->lock->lock(this->table->lock);
 	entry = this->table->get_ike(this->table, ask->key, FALSE);
-	if (entry && entry->sync.proposed == ask->proposed)
+	if (keymat && entry && entry->sync.proposed == ask->proposed)
 	{
 		entry->sync.proposed += AHEAD_SPREAD << min(ask->tries, 16);
-		if (build(entry, ike_sa))
+		if (build(entry, ike_sa, keymat))
 		{
 			ask->proposed = entry->sync.proposed;
 			/* charon forgets below what it answered; the peer may ask for it */
@@ -308,6 +310,7 @@ static status_t raise_proposal(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa
 		}
 	}
 	this->table->lock->unlock(this->table->lock);
+	DESTROY_IF(keymat);
 	if (ask->proposed == was)
 	{
 		return SUCCESS;
