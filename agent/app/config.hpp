@@ -10,6 +10,7 @@
 // Threading: plain values; load_config() reads files, nothing else does IO.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -105,6 +106,20 @@ struct PrivateConfig {
 };
 
 enum class TunnelType : std::uint8_t { Static = 0, Dynamic = 1 };
+inline const char *to_string(TunnelType type) { return type == TunnelType::Static ? "static" : "dynamic"; }
+
+// The redundant next-hops of a public or private interface, by kind of tunnel, with their key.
+struct NextHopsOfKind {
+    TunnelType type;
+    const char *key;
+    const std::vector<IpAddress> &hops;
+};
+template <typename Service>
+std::array<NextHopsOfKind, 2> redundant_next_hops(const Service &s)
+{
+    return {{{TunnelType::Static, "static-tunnel-redundant-next-hop", s.static_redundant_next_hop},
+             {TunnelType::Dynamic, "dynamic-tunnel-redundant-next-hop", s.dynamic_redundant_next_hop}}};
+}
 
 // [ipsec.tunnel."NAME"]
 struct TunnelConfig {

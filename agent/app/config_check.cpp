@@ -94,14 +94,14 @@ private:
         for (const auto &[name, p] : c_.publics)
             if (p.tunnel_group == id) {
                 gateways.insert(p.local_gateway_address.begin(), p.local_gateway_address.end());
-                for (const auto *list : {&p.static_redundant_next_hop, &p.dynamic_redundant_next_hop})
-                    for (const auto &a : *list)
+                for (const auto &kind : redundant_next_hops(p))
+                    for (const auto &a : kind.hops)
                         hops[0].emplace(p.vrf, a);
             }
         for (const auto &[name, p] : c_.privates)
             if (p.tunnel_group == id)
-                for (const auto *list : {&p.static_redundant_next_hop, &p.dynamic_redundant_next_hop})
-                    for (const auto &a : *list)
+                for (const auto &kind : redundant_next_hops(p))
+                    for (const auto &a : kind.hops)
                         hops[1].emplace(p.vrf, a);
         if (gateways.empty())
             error(group_path(id), fmt::format("tunnel-group {} has no local-gateway-address, it needs one: allowed is at least one [ipsec.public] with tunnel-group = {}", id, id));
@@ -137,17 +137,13 @@ private:
     template <typename Service>
     void one_next_hop(std::map<Side, std::pair<IpAddress, std::string>> &first, const Service &s, const std::string &path)
     {
-        for (const auto &[type, hops] : {std::pair(TunnelType::Static, &s.static_redundant_next_hop), std::pair(TunnelType::Dynamic, &s.dynamic_redundant_next_hop)}) {
-            const auto key = path + next_hop_key(type);
-            for (const auto &a : *hops)
-                if (const auto [it, fresh] = first.try_emplace({s.tunnel_group, s.vrf, a.family, type}, a, key); !fresh && it->second.first != a && it->second.second != key)
+        for (const auto &kind : redundant_next_hops(s)) {
+            const auto key = path + "." + kind.key;
+            for (const auto &a : kind.hops)
+                if (const auto [it, fresh] = first.try_emplace({s.tunnel_group, s.vrf, a.family, kind.type}, a, key); !fresh && it->second.first != a && it->second.second != key)
                     error(key, fmt::format("{} is not {} of {}, allowed is one redundant-next-hop of a family and kind of tunnel in a VRF of tunnel-group {}",
                                            a.str(), it->second.first.str(), it->second.second, s.tunnel_group));
         }
-    }
-    static std::string next_hop_key(TunnelType type)
-    {
-        return type == TunnelType::Static ? ".static-tunnel-redundant-next-hop" : ".dynamic-tunnel-redundant-next-hop";
     }
 
     // In one VRF a kind of tunnels was forgotten: the other's next-hop is not for it.
@@ -156,9 +152,9 @@ private:
     {
         std::map<std::tuple<GroupId, std::string, TunnelType>, IpAddress> has;
         for (const auto &[name, s] : services)
-            for (const auto &[type, hops] : {std::pair(TunnelType::Static, &s.static_redundant_next_hop), std::pair(TunnelType::Dynamic, &s.dynamic_redundant_next_hop)})
-                if (!hops->empty())
-                    has.emplace(std::tuple(s.tunnel_group, s.vrf, type), hops->front());
+            for (const auto &kind : redundant_next_hops(s))
+                if (!kind.hops.empty())
+                    has.emplace(std::tuple(s.tunnel_group, s.vrf, kind.type), kind.hops.front());
         std::set<std::pair<std::string, TunnelType>> told;
         for (const auto &[tunnel, t] : c_.tunnel) {
             const auto s = services.find(t.*service);
@@ -168,8 +164,9 @@ private:
             if (other == has.end() || !told.emplace(s->first, t.type).second)
                 continue;
             const auto path = section + path_element(s->first);
-            warn(path, fmt::format("{} has {} tunnels but no {}, so that a standby drops their packets; for the others there is {}", path,
-                                   t.type == TunnelType::Static ? "static" : "dynamic", next_hop_key(t.type).substr(1), other->second.str()));
+            const auto kinds = redundant_next_hops(s->second);
+            const auto &lacks = *std::find_if(kinds.begin(), kinds.end(), [&t = t](const NextHopsOfKind &kind) { return kind.type == t.type; });
+            warn(path, fmt::format("{} has {} tunnels but no {}, so that a standby drops their packets; for the others there is {}", path, to_string(t.type), lacks.key, other->second.str()));
         }
     }
 
@@ -180,8 +177,8 @@ private:
         for (const auto &[name, p] : c_.publics) {
             const std::string path = "ipsec.public." + path_element(name);
             known_group(p.tunnel_group, path + ".tunnel-group", "public " + quoted(name));
-            next_hops(p.static_redundant_next_hop, p.vrf, path, "static-tunnel-redundant-next-hop");
-            next_hops(p.dynamic_redundant_next_hop, p.vrf, path, "dynamic-tunnel-redundant-next-hop");
+            for (const auto &kind : redundant_next_hops(p))
+                next_hops(kind.hops, p.vrf, path, kind.key);
             one_next_hop(public_hop, p, path);
             for (const auto &a : p.local_gateway_address) {
                 const auto [it, fresh] = owner.emplace(a, name);
@@ -192,8 +189,8 @@ private:
         for (const auto &[name, p] : c_.privates) {
             const std::string path = "ipsec.private." + path_element(name);
             known_group(p.tunnel_group, path + ".tunnel-group", "private " + quoted(name));
-            next_hops(p.static_redundant_next_hop, p.vrf, path, "static-tunnel-redundant-next-hop");
-            next_hops(p.dynamic_redundant_next_hop, p.vrf, path, "dynamic-tunnel-redundant-next-hop");
+            for (const auto &kind : redundant_next_hops(p))
+                next_hops(kind.hops, p.vrf, path, kind.key);
             one_next_hop(private_hop, p, path);
         }
         next_hop_of_each_kind(c_.publics, &TunnelConfig::public_name, "ipsec.public.");
@@ -281,8 +278,8 @@ private:
                 for (const auto &[address, peer] : c_.multi_chassis.peer)
                     if (a == address || a == peer.source_address)
                         error(path, fmt::format("local-gateway-address {} is an address of one chassis alone, allowed is one that both share", a.str()));
-                for (const auto *hops : {&p.static_redundant_next_hop, &p.dynamic_redundant_next_hop})
-                    if (std::find(hops->begin(), hops->end(), a) != hops->end())
+                for (const auto &kind : redundant_next_hops(p))
+                    if (std::find(kind.hops.begin(), kind.hops.end(), a) != kind.hops.end())
                         error(path, fmt::format("local-gateway-address {} is a redundant-next-hop, too, allowed is an address of the peer's", a.str()));
             }
         const auto &mc = c_.multi_chassis;

@@ -59,11 +59,11 @@ std::uint16_t kinds_in(const Config &config, GroupId group, const Services &serv
 template <typename Service>
 void add_next_hops(std::vector<io::GateAddress> &to, const Service &s, std::uint32_t vrf, std::uint16_t kinds)
 {
-    for (const auto &[type, list] : {std::pair(TunnelType::Static, &s.static_redundant_next_hop), std::pair(TunnelType::Dynamic, &s.dynamic_redundant_next_hop)}) {
-        if (kinds && !(kinds & flag(type)))
+    for (const auto &kind : redundant_next_hops(s)) {
+        if (kinds && !(kinds & flag(kind.type)))
             continue;
-        const std::uint16_t flags = kinds == kBothKinds ? flag(type) : 0;
-        for (const auto &a : *list) {
+        const std::uint16_t flags = kinds == kBothKinds ? flag(kind.type) : 0;
+        for (const auto &a : kind.hops) {
             const auto it = std::find_if(to.begin(), to.end(), [&](const io::GateAddress &g) { return g.address == a && g.vrf_ifindex == vrf; });
             if (it == to.end())
                 to.push_back({a, vrf, flags});

@@ -35,8 +35,8 @@ std::vector<StrictFilter> strict_rp_filters(const Config &config, const AskWay &
         }
     };
     const auto both = [&](const auto &p, const std::string &path) {
-        look(p.tunnel_group, p.vrf, p.static_redundant_next_hop, path + ".static-tunnel-redundant-next-hop");
-        look(p.tunnel_group, p.vrf, p.dynamic_redundant_next_hop, path + ".dynamic-tunnel-redundant-next-hop");
+        for (const auto &kind : redundant_next_hops(p))
+            look(p.tunnel_group, p.vrf, kind.hops, path + "." + kind.key);
     };
     for (const auto &[name, p] : config.publics)
         both(p, "ipsec.public." + path_element(name));
