@@ -110,6 +110,12 @@ const PeerConfig *Config::peer_of(GroupId group) const
     return nullptr;
 }
 
+const McIpsecGroupConfig *Config::mc_ipsec_of(GroupId group) const
+{
+    const auto *peer = peer_of(group);
+    return peer ? &peer->mc_ipsec.tunnel_group.at(group) : nullptr;
+}
+
 std::vector<IpAddress> Config::gateway_addresses(GroupId group) const
 {
     std::vector<IpAddress> out;

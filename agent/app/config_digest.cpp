@@ -102,7 +102,7 @@ std::map<std::string, std::string> own_items(const Config &config, GroupId group
             out["next-hops"] += fmt::format("private {} {} {}\n", name, hops_text(p.static_redundant_next_hop), hops_text(p.dynamic_redundant_next_hop));
     if (const auto *peer = config.peer_of(group)) {
         // The chassis with the lower address first: the sync-tag pairs the groups that peer-group pairs.
-        const auto peer_group = peer->mc_ipsec.tunnel_group.at(group).peer_group;
+        const auto peer_group = config.mc_ipsec_of(group)->peer_group;
         const bool lower = peer->source_address < peer->address;
         out["peer-group"] = fmt::format("{} {}", lower ? group : peer_group, lower ? peer_group : group);
         out["bfd-enable"] = peer->mc_ipsec.bfd_enable ? "true" : "false";

@@ -149,7 +149,7 @@ const Key<BfdConfig> kBfd[] = {
 const Key<McIpsecGroupConfig> kMcIpsecGroup[] = {
     {"peer-group", &McIpsecGroupConfig::peer_group, 1, kGroups, kNone, kAny, kGroup, "the tunnel-group's own id", "Id of the tunnel-group on the peer."},
     {"priority", &McIpsecGroupConfig::priority, 0, 255, kNone, kAny, kNow, nullptr, "The higher one wins the election, once nobody is acting master."},
-    {"standby-restart", &McIpsecGroupConfig::standby_restart, 0, 0, kNone, kAny, kNow, nullptr, "What a former master does with its states: \"mend\" compares and repairs, \"restart\" drops and receives all anew."},
+    {"standby-restart", &McIpsecGroupConfig::standby_restart, 0, 0, kNone, kAny, kNow, nullptr, "What a former master, or a standby that was shut down, does with its states: \"mend\" compares and repairs, \"restart\" drops and receives all anew."},
     {"shutdown", &McIpsecGroupConfig::shutdown, 0, 0, kNone, kAny, kNow, nullptr, "Administrative state of mc-ipsec for this tunnel-group; shut down, it is left to a peer that can serve, or the gateway works alone."},
 };
 

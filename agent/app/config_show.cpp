@@ -89,8 +89,8 @@ bool group_down(const Config &c, GroupId id, bool mc_ipsec)
     const auto it = c.tunnel_group.find(id);
     if (it == c.tunnel_group.end() || it->second.shutdown)
         return true;
-    const auto *peer = mc_ipsec ? c.peer_of(id) : nullptr;
-    return peer && peer->mc_ipsec.tunnel_group.at(id).shutdown;
+    const auto *mc = mc_ipsec ? c.mc_ipsec_of(id) : nullptr;
+    return mc && mc->shutdown;
 }
 
 }  // namespace

@@ -167,6 +167,8 @@ private:
     // engine_group.cpp
     Group *find(GroupId id);
     Peer *peer_of(const Group &g);
+    bool restarts_standby(GroupId group) const;             // standby-restart = "restart"
+    bool admin_down(GroupId group) const;                   // itself, under mc-ipsec, or its peer
     void set_state(const mimp::SetState &s);
     void apply_state(Group &g, Mastership state, bool prepared, bool defer_routes, Generation generation, const std::string &why, bool handed_over = false);
     bool set_gate(Group &g);

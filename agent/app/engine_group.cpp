@@ -48,6 +48,18 @@ Engine::Peer *Engine::peer_of(const Group &g)
     return it == peers_.end() || !it->second.mimp ? nullptr : &it->second;     // not started yet: nobody to tell
 }
 
+bool Engine::restarts_standby(GroupId group) const
+{
+    const auto *mc = config_.mc_ipsec_of(group);
+    return mc && mc->standby_restart == StandbyRestart::Restart;
+}
+
+bool Engine::admin_down(GroupId group) const
+{
+    const auto *peer = config_.peer_of(group);
+    return config_.tunnel_group.at(group).shutdown || (peer && (peer->shutdown || config_.mc_ipsec_of(group)->shutdown));
+}
+
 // ---- mastership ----
 
 void Engine::set_state(const mimp::SetState &s)
@@ -109,10 +121,8 @@ void Engine::apply_state(Group &g, Mastership state, bool prepared, bool defer_r
         else
             tell_role(g);
     }
-    if (was_acting && !acting) {
-        const auto *peer = config_.peer_of(g.id);
-        g.restart_due = peer && peer->mc_ipsec.tunnel_group.at(g.id).standby_restart == StandbyRestart::Restart;
-    }
+    if ((was_acting && !acting) || (old == Mastership::Standby && state == Mastership::NotEligible && admin_down(g.id)))
+        g.restart_due = restarts_standby(g.id);
     if (!defer_routes && state == Mastership::Standby && std::exchange(g.restart_due, false) && g.sync)
         g.sync->restart_standby(g.id);
     if (acting && !was_acting && g.sync && g.sync->lists(g.id)) {

@@ -81,7 +81,7 @@ void Engine::forget_moved_groups()
             continue;
         g.moved = true;
         g.saved.state = Mastership::Discovery;      // what its SAs owe is kept with them (I3)
-        if (peer && peer->mc_ipsec.tunnel_group.at(g.saved.group).standby_restart == StandbyRestart::Restart)
+        if (restarts_standby(g.saved.group))
             purge_due_.insert(g.saved.group);
     }
     std::erase_if(resumed_->groups, [&](const RestartState::Group &g) { return purge_due_.contains(g.saved.group); });
