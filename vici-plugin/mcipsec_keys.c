@@ -9,6 +9,8 @@
 #include "mcipsec_keys.h"
 #include "mcipsec_swan.h"
 
+#include <encoding/message.h>
+
 typedef struct secret_exchange_t secret_exchange_t;
 
 /**
@@ -145,4 +147,38 @@ keymat_t *mcipsec_keys_derive(mcipsec_table_t *table, ike_sa_t *ike_sa,
 	chunk_clear(&keys.nonce_r);
 	chunk_clear(&keys.old_skd);
 	return keymat;
+}
+
+/*
+ * Described in header
+ */
+bool mcipsec_keys_request(keymat_t *keymat, ike_sa_t *ike_sa, uint32_t mid,
+						  chunk_t sync, array_t **packets)
+{
+	host_t *me = ike_sa->get_my_host(ike_sa);
+	host_t *other = ike_sa->get_other_host(ike_sa);
+	packet_t *packet = NULL;
+	message_t *message;
+	bool ok;
+
+	message = message_create(IKEV2_MAJOR_VERSION, IKEV2_MINOR_VERSION);
+	message->set_ike_sa_id(message, ike_sa->get_id(ike_sa));
+	message->set_message_id(message, mid);
+	message->set_request(message, TRUE);
+	message->set_exchange_type(message, INFORMATIONAL);
+	message->set_source(message, me->clone(me));
+	message->set_destination(message, other->clone(other));
+	if (sync.len)
+	{
+		message->add_notify(message, FALSE, IKEV2_MESSAGE_ID_SYNC, sync);
+	}
+	ok = message->generate(message, keymat, &packet) == SUCCESS;
+	if (ok)
+	{
+		mcipsec_packets_clear(packets);
+		mcipsec_packets_add(packets, packet->get_data(packet));
+	}
+	DESTROY_IF(packet);
+	message->destroy(message);
+	return ok;
 }

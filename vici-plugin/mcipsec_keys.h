@@ -54,4 +54,17 @@ bool mcipsec_keys_mix(keymat_t *keymat, shared_key_t *ppk);
 keymat_t *mcipsec_keys_derive(mcipsec_table_t *table, ike_sa_t *ike_sa,
 							  const uint8_t key[MCIPSEC_KEY_IKE]);
 
+/**
+ * Build an INFORMATIONAL request that charon's own tasks know nothing of.
+ *
+ * @param keymat	as mcipsec_keys_derive() gives it
+ * @param mid		message id
+ * @param sync		data of its IKEV2_MESSAGE_ID_SYNC notify, RFC 6311 section 5.1;
+ *					empty: nothing is in it
+ * @param packets	receives it, instead of what was there
+ * @return			FALSE if that failed; packets are then as they were
+ */
+bool mcipsec_keys_request(keymat_t *keymat, ike_sa_t *ike_sa, uint32_t mid,
+						  chunk_t sync, array_t **packets);
+
 #endif /** MCIPSEC_KEYS_H_ @}*/

@@ -26,7 +26,6 @@
 
 #include <bio/bio_reader.h>
 #include <bio/bio_writer.h>
-#include <encoding/message.h>
 #include <processing/jobs/callback_job.h>
 
 /** How far beyond the ids that we know of we propose to go on */
@@ -125,7 +124,9 @@ static bool doubted(private_mcipsec_midsync_t *this, mcipsec_ike_entry_t *entry)
 {
 	mcipsec_group_entry_t *group = active_group(this, entry);
 
-	return group && !entry->sync.proposed && group->sync != MCIPSEC_SYNC_NO;
+	/* what is being deleted needs no further ids: its DELETE is repeated, and it goes */
+	return group && !entry->sync.proposed && group->sync != MCIPSEC_SYNC_NO &&
+		   entry->state != MCIPSEC_IKE_DELETING;
 }
 
 /**
@@ -134,39 +135,15 @@ static bool doubted(private_mcipsec_midsync_t *this, mcipsec_ike_entry_t *entry)
 static bool build(mcipsec_ike_entry_t *entry, ike_sa_t *ike_sa,
 				  keymat_t *keymat)
 {
-	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
-	packet_t *packet = NULL;
-	bio_writer_t *writer;
-	message_t *message;
-	host_t *me, *other;
+	bio_writer_t *writer = bio_writer_create(12);
 	bool ok;
 
-	me = ike_sa->get_my_host(ike_sa);
-	other = ike_sa->get_other_host(ike_sa);
-	message = message_create(IKEV2_MAJOR_VERSION, IKEV2_MINOR_VERSION);
-	message->set_ike_sa_id(message, id);
-	message->set_message_id(message, 0);
-	message->set_request(message, TRUE);
-	message->set_exchange_type(message, INFORMATIONAL);
-	message->set_source(message, me->clone(me));
-	message->set_destination(message, other->clone(other));
-
-	writer = bio_writer_create(12);
 	writer->write_data(writer, chunk_from_thing(entry->sync.nonce));
 	writer->write_uint32(writer, entry->sync.proposed);
 	writer->write_uint32(writer, ike_sa->get_message_id(ike_sa, FALSE));
-	message->add_notify(message, FALSE, IKEV2_MESSAGE_ID_SYNC,
-						writer->get_buf(writer));
+	ok = mcipsec_keys_request(keymat, ike_sa, 0, writer->get_buf(writer),
+							  &entry->sync.packets);
 	writer->destroy(writer);
-
-	ok = message->generate(message, keymat, &packet) == SUCCESS;
-	if (ok)
-	{
-		mcipsec_packets_clear(&entry->sync.packets);
-		mcipsec_packets_add(&entry->sync.packets, packet->get_data(packet));
-	}
-	DESTROY_IF(packet);
-	message->destroy(message);
 	return ok;
 }
 

@@ -14,6 +14,7 @@
  */
 
 #include "mcipsec_resend.h"
+#include "mcipsec_keys.h"
 #include "mcipsec_midsync.h"
 #include "mcipsec_record.h"
 #include "mcipsec_retransmit.h"
@@ -169,11 +170,22 @@ static job_requeue_t repeat_job(repeat_t *repeat)
 	return JOB_REQUEUE_NONE;
 }
 
+/**
+ * Is a request a rekey of the IKE_SA itself? Whoever answers it takes an IKE_SA up
+ * that only the chassis before us has the secret of.
+ */
+static bool rekeys_ike(mcipsec_ike_entry_t *entry)
+{
+	return entry->request_type == CREATE_CHILD_SA &&
+		   entry->request_proto == PROTO_NONE;
+}
+
 status_t mcipsec_resend_request(mcipsec_table_t *table, ike_sa_t *ike_sa)
 {
 	uint8_t key[MCIPSEC_KEY_IKE];
 	mcipsec_ike_entry_t *entry;
-	bool pending;
+	keymat_t *keymat = NULL;
+	bool pending, useless;
 
 	mcipsec_ike_key(ike_sa->get_id(ike_sa), key);
 	table->lock->lock(table->lock);
@@ -181,6 +193,7 @@ status_t mcipsec_resend_request(mcipsec_table_t *table, ike_sa_t *ike_sa)
 	pending = entry && entry->request_imported && entry->request &&
 			  entry->request_mid == ike_sa->get_message_id(ike_sa, TRUE) &&
 			  ike_sa->get_state(ike_sa) == IKE_ESTABLISHED;
+	useless = pending && rekeys_ike(entry);
 	table->lock->unlock(table->lock);
 	if (!pending || mcipsec_placeholder_find(ike_sa, MCIPSEC_WAIT_REQUEST, FALSE))
 	{
@@ -192,13 +205,27 @@ status_t mcipsec_resend_request(mcipsec_table_t *table, ike_sa_t *ike_sa)
 	{
 		return DESTROY_ME;
 	}
+	if (useless)
+	{
+		keymat = mcipsec_keys_derive(table, ike_sa, key);
+	}
 	table->lock->lock(table->lock);
 	entry = table->get_ike(table, key, FALSE);
 	if (entry)
 	{
+		if (keymat && rekeys_ike(entry) &&
+			mcipsec_keys_request(keymat, ike_sa, entry->request_mid, chunk_empty,
+								 &entry->request))
+		{
+			DBG1(DBG_IKE, "giving up the rekey of the IKE_SA that the other "
+				 "chassis began, asking for life with its message ID %u",
+				 entry->request_mid);
+			entry->request_type = INFORMATIONAL;
+		}
 		send_once(table, ike_sa, entry, 0);
 	}
 	table->lock->unlock(table->lock);
+	DESTROY_IF(keymat);
 	return SUCCESS;
 }
 
@@ -268,6 +295,11 @@ static job_requeue_t answer_job(answer_t *answer)
 		DBG1(DBG_IKE, "deleting CHILD_SA with SPI %.8x that the other chassis "
 			 "could not finish", ntohl(spi));
 		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(protocol, spi));
+	}
+	else if (answer->created)
+	{
+		DBG1(DBG_IKE, "the peer has rekeyed the IKE_SA with the other chassis, "
+			 "which cannot be mended: it sets up anew when it misses that one");
 	}
 	if (ike_sa->initiate(ike_sa, NULL, NULL) == DESTROY_ME)
 	{

@@ -10,6 +10,8 @@
  * answer comes, nothing else is initiated meanwhile, and what the peer made of
  * the request is mended: a CHILD_SA that it created with us is deleted (we have
  * no keys of it), one that it deleted is removed, an IKE_SA that it deleted too.
+ * Only of a rekey of the IKE_SA nobody could use the answer: an empty request takes
+ * its message id. A peer that has not seen the rekey answers that, and all goes on.
  *
  * RFC 7296 sections 2.1 to 2.3.
  */

@@ -136,6 +136,37 @@ tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_sp
           "B gets it when it is repeated", (spis, peer_spis()))
 stay(b, a)
 
+# an own rekey of the IKE_SA that the peer never saw: only B could have used the answer
+b.auto_ack = False
+spis, old = peer_spis(), peer_ike_spis()
+lab("B", "timeout", "2", "swanctl", "--rekey", "--ike", "tunnel", check=False)
+tap.check(wait_for(lambda: b.counter("held") >= 1), "B's request for a rekey of the IKE_SA is held", b.status())
+take_over("B", a)
+b.sink = None
+tap.check(wait_for(lambda: "giving up the rekey of the IKE_SA" in lab("A", "cat", "/lab/A/log/charon.log"), 60),
+          "A asks for life in its place")
+rekeys = lambda: [a.cmd.call("mcipsec-rekey", {"group": GROUP, "key": child["key"]})["result"] for child in a.live("child")]
+tap.check(wait_for(lambda: "queued" in rekeys(), 30), "which the peer answers: A may rekey the CHILD_SA", (rekeys(), a.sas()))
+tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 60),
+          "and that works", (spis, peer_spis()))
+tap.equal(peer_ike_spis(), old, "the peer has the IKE_SA that it had")
+tap.check(wait_for(lambda: ping(1, 1), 30), "ping through A")
+stay(a, b)
+
+# an own DELETE of an IKE_SA that a rekey replaced: the answer got lost with A
+repeats = lambda: lab("B", "cat", "/lab/B/log/charon.log").count("repeating request with ID")
+lab("peer", "nft", "table inet hold { chain out { type filter hook output priority 0; "
+    "udp dport 500 @th,208,8 37 @th,216,8 & 0x20 == 0x20 counter drop; }; }")
+lab("A", "timeout", "2", "swanctl", "--rekey", "--ike", "tunnel", check=False)
+tap.check(wait_for(lambda: not set(old) & set(peer_ike_spis()), 30), "A rekeys the IKE_SA, the peer deletes the old one")
+tap.check(wait_for(lambda: b.counter("ike") == 2), "B has both", b.status())
+before = repeats()
+take_over("A", b)
+lab("peer", "nft", "delete table inet hold")
+tap.check(wait_for(lambda: repeats() >= before + 4, 60), "B repeats the DELETE, whatever the peer thinks of its message ids")
+tap.check(wait_for(lambda: ping(1, 1), 30), "ping through B")
+stay(b, a)
+
 # the peer's own deletion reaches the standby
 lab("peer", "swanctl", "--terminate", "--ike", "tunnel")
 tap.check(wait_for(lambda: b.counter("ike") == 0 and a.counter("ike") == 0 and a.counter("child") == 0, 30),
