@@ -156,6 +156,14 @@ static void report_expired(private_mcipsec_gate_t *this,
 }
 
 /**
+ * Number up to which the standby of a group has all records
+ */
+static uint64_t acked(private_mcipsec_gate_t *this, mcipsec_group_entry_t *group)
+{
+	return max(this->table->acked, group->acked);
+}
+
+/**
  * Send from the head of what is held for an IKE_SA as far as allowed.
  *
  * An entry that only waited for its last packets is removed.
@@ -173,7 +181,7 @@ static void release_entry(private_mcipsec_gate_t *this,
 	while (entry->held->get_first(entry->held, (void**)&held) == SUCCESS)
 	{
 		if (group && !all &&
-			(held->unfit || held->need > this->table->acked))
+			(held->unfit || held->need > acked(this, group)))
 		{
 			if (timercmp(&now, &held->deadline, <))
 			{
@@ -289,7 +297,7 @@ METHOD(sender_t, gate_send, void,
 		case VERDICT_PASS:
 			entry = entry_of(this, packet);
 			if (group->commit && entry &&
-				(entry->unfit || entry->seq > this->table->acked ||
+				(entry->unfit || entry->seq > acked(this, group) ||
 				 entry->held->get_count(entry->held)))
 			{
 				/* also while nobody listens: an agent that died must not end
@@ -331,14 +339,10 @@ METHOD(sender_t, gate_send_no_marker, void,
 }
 
 METHOD(mcipsec_gate_t, ack, void,
-	private_mcipsec_gate_t *this, uint64_t seq)
+	private_mcipsec_gate_t *this)
 {
 	this->table->lock->lock(this->table->lock);
-	if (seq > this->table->acked)
-	{
-		this->table->acked = min(seq, this->table->seq);
-		release_waiting(this);
-	}
+	release_waiting(this);
 	this->table->lock->unlock(this->table->lock);
 }
 

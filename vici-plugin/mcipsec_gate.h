@@ -30,9 +30,9 @@ typedef struct mcipsec_gate_t mcipsec_gate_t;
 struct mcipsec_gate_t {
 
 	/**
-	 * Everything up to a sequence number is acknowledged.
+	 * More is acknowledged, for all groups or for some: the table has it.
 	 */
-	void (*ack)(mcipsec_gate_t *this, uint64_t seq);
+	void (*ack)(mcipsec_gate_t *this);
 
 	/**
 	 * Release held packets of a group: send them (commit was switched off), or

@@ -118,6 +118,10 @@ struct mcipsec_group_entry_t {
 	/** number of the last delete record of an entry that left the table */
 	uint64_t gone;
 
+	/** last number acknowledged for this group; counts if it is more than that
+	 *  for all groups */
+	uint64_t acked;
+
 	/** packets held now; how long those were that left */
 	u_int held;
 	mcipsec_times_t held_times;
@@ -319,7 +323,7 @@ struct mcipsec_table_t {
 	/** drawn at start */
 	uint64_t epoch;
 
-	/** last sequence number given, last one acknowledged */
+	/** last sequence number given, last one acknowledged for all groups */
 	uint64_t seq, acked;
 
 	/** gate: no group known yet; and whether more groups are announced */

@@ -573,7 +573,7 @@ CALLBACK(ack, vici_message_t*,
 	private_mcipsec_vici_t *this, char *name, u_int client,
 	vici_message_t *request)
 {
-	uint64_t seq, epoch;
+	uint64_t epoch;
 	vici_builder_t *b;
 	char *str, hex[17];
 
@@ -584,11 +584,11 @@ CALLBACK(ack, vici_message_t*,
 	{
 		return mcipsec_refuse("epoch: this charon has epoch %s", hex);
 	}
-	if (!mcipsec_parse_number(request->get_str(request, NULL, "seq"), UINT64_MAX, &seq))
+	if (!mcipsec_parse_acked(request, this->table))
 	{
-		return mcipsec_refuse("seq: a number is required");
+		return mcipsec_refuse("seq, group-N: a number is required");
 	}
-	this->gate->ack(this->gate, seq);
+	this->gate->ack(this->gate);
 
 	b = mcipsec_accept();
 	return b->finalize(b);

@@ -140,3 +140,51 @@ char *mcipsec_parse_addresses(linked_list_t *strings, linked_list_t *out)
 	enumerator->destroy(enumerator);
 	return bad;
 }
+
+/**
+ * Read what is acknowledged for each group; without apply only look at it
+ */
+static bool parse_groups(vici_message_t *request, mcipsec_table_t *table,
+						 bool apply)
+{
+	enumerator_t *enumerator;
+	mcipsec_group_entry_t *group;
+	uint64_t seq;
+	bool good = TRUE;
+	char *str;
+
+	enumerator = table->create_group_enumerator(table);
+	while (good && enumerator->enumerate(enumerator, &group))
+	{
+		str = request->get_str(request, NULL, "group-%u", group->id);
+		if (!str)
+		{
+			continue;
+		}
+		good = mcipsec_parse_number(str, UINT64_MAX, &seq);
+		if (good && apply)
+		{
+			group->acked = max(group->acked, min(seq, table->seq));
+		}
+	}
+	enumerator->destroy(enumerator);
+	return good;
+}
+
+bool mcipsec_parse_acked(vici_message_t *request, mcipsec_table_t *table)
+{
+	uint64_t seq;
+	bool good;
+
+	table->lock->lock(table->lock);
+	good = mcipsec_parse_number(request->get_str(request, NULL, "seq"),
+								UINT64_MAX, &seq) &&
+		   parse_groups(request, table, FALSE);
+	if (good)
+	{
+		table->acked = max(table->acked, min(seq, table->seq));
+		parse_groups(request, table, TRUE);
+	}
+	table->lock->unlock(table->lock);
+	return good;
+}

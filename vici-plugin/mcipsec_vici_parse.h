@@ -17,6 +17,8 @@
 #include <plugins/vici/vici_builder.h>
 #include <plugins/vici/vici_message.h>
 
+#include "mcipsec_table.h"
+
 /**
  * Reply that refuses a command, with a reason in printf() format.
  */
@@ -57,5 +59,13 @@ bool mcipsec_get_list(vici_message_t *request, char *name, linked_list_t *out);
  * @return		the first string that is not an address, NULL if all are
  */
 char *mcipsec_parse_addresses(linked_list_t *strings, linked_list_t *out);
+
+/**
+ * Read an acknowledgement into the table: seq, for all groups, and group-N, what
+ * is acknowledged beyond that for one. What is acknowledged stays so.
+ *
+ * @return		FALSE if one of them is no number; then nothing is changed
+ */
+bool mcipsec_parse_acked(vici_message_t *request, mcipsec_table_t *table);
 
 #endif /** MCIPSEC_VICI_PARSE_H_ @}*/

@@ -160,7 +160,7 @@ Expected<void> Engine::start()
         config_watch_->charon_up();
     };
     charon_->on_down = [this](const std::string &) {
-        acked_epoch_ = 0;
+        acks_.forget();
         for (auto &[id, g] : groups_)
             g.held.forget();
         each_sync([](SyncControl &s) { s.charon_down(); });
@@ -179,7 +179,7 @@ Expected<void> Engine::start()
             return;
         g->held_expired += e.count;
         g->held.expired(e.epoch, e.seq);
-        g->held.acked(acked_epoch_, acked_seq_);    // which may have crossed this word
+        g->held.acked(acks_.epoch(), acks_.of(g->id));      // which may have crossed this word
         log_.write({.level = io::Level::Warning,
                     .event = std::string(io::event::kAlarm),
                     .text = fmt::format("tunnel-group {}: a packet left although record {} was not acknowledged in time", e.group, e.seq),
@@ -436,29 +436,23 @@ void Engine::each_sync(const std::function<void(SyncControl &)> &f)
             f(*p.sync);
 }
 
-// One charon, several sessions: what all of them have is acknowledged.
 void Engine::send_ack()
 {
     if (!charon_->up())
         return;
-    std::uint64_t seq = 0;
-    bool open = false;
+    std::vector<group::SessionAck> sessions;
     each_sync([&](SyncControl &s) {
-        const auto &a = s.ack();
-        if (a.epoch != charon_->version().epoch || a.none_open)
-            return;
-        seq = open ? std::min(seq, a.seq) : a.seq;
-        open = true;
+        sessions.push_back({s.ack().epoch, s.ack().seq, s.ack().none_open, {}});
+        for (const auto &[id, g] : groups_)
+            if (g.sync == &s)
+                sessions.back().groups.push_back(id);
     });
-    if (!open)
-        each_sync([&](SyncControl &s) { seq = std::max(seq, s.ack().epoch == charon_->version().epoch ? s.ack().seq : 0); });
-    if (acked_epoch_ == charon_->version().epoch && seq <= acked_seq_)
+    const auto ack = acks_.update(charon_->version().epoch, sessions);
+    if (!ack)
         return;
-    acked_epoch_ = charon_->version().epoch;
-    acked_seq_ = seq;
-    charon_->plugin().ack(acked_epoch_, seq, [](Expected<void>) {});
+    charon_->plugin().ack(acks_.epoch(), ack->seq, ack->groups, [](Expected<void>) {});
     for (auto &[id, g] : groups_)
-        if (g.held.acked(acked_epoch_, seq))
+        if (g.held.acked(acks_.epoch(), acks_.of(id)))
             protect(g);
 }
 

@@ -36,6 +36,7 @@
 #include "core/crypto.hpp"
 #include "core/group/held_output.hpp"
 #include "core/group/members.hpp"
+#include "core/group/plugin_acks.hpp"
 #include "core/group/rekey_pacer.hpp"
 #include "io/control_socket.hpp"
 
@@ -259,7 +260,8 @@ private:
     std::optional<RestartState> resumed_;                   // what the process before left, until its hold ends
     unsigned restart_asks_ = 0;                             // tries left; 0: none asked for
     std::map<IpAddress, Time> restart_grants_;              // lease expiry by peer
-    std::uint64_t acked_epoch_ = 0, acked_seq_ = 0, newest_seq_ = 0;
+    group::PluginAcks acks_;
+    std::uint64_t newest_seq_ = 0;
     std::uint64_t asked_seq_ = 0;           // newest record when charon was asked what it counts
     Time asked_at_{};
     bool asked_open_ = false;

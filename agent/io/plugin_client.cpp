@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "io/plugin_client.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -338,11 +340,13 @@ void PluginClient::purge(GroupId group, Done<std::uint64_t> done)
     command("mcipsec-purge", std::move(m), count("mcipsec-purge", std::move(done)));
 }
 
-void PluginClient::ack(std::uint64_t epoch, std::uint64_t seq, Done<void> done)
+void PluginClient::ack(std::uint64_t epoch, std::uint64_t seq, const std::map<GroupId, std::uint64_t> &groups, Done<void> done)
 {
     Message m;
     m.add_hex64("epoch", epoch);
     m.add_u64("seq", seq);
+    for (const auto &[group, upto] : groups)
+        m.add_u64(fmt::format("group-{}", group), upto);
     command("mcipsec-ack", std::move(m), plain(std::move(done)));
 }
 

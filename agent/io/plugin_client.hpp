@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -122,7 +123,8 @@ public:
     // mcipsec-delete: without a packet; gives how many (0 or 1).
     void remove(EntryKind kind, GroupId group, const Bytes &key, Done<std::uint64_t> done);
     void purge(GroupId group, Done<std::uint64_t> done);
-    void ack(std::uint64_t epoch, std::uint64_t seq, Done<void> done);
+    // seq: of all groups; groups: of which more is acknowledged.
+    void ack(std::uint64_t epoch, std::uint64_t seq, const std::map<GroupId, std::uint64_t> &groups, Done<void> done);
     // Records come through on_record, all of them before done.
     void snapshot(GroupId group, Done<PluginSnapshot> done);
     void rekey(GroupId group, const Bytes &child_key, Done<RekeyResult> done);

@@ -165,8 +165,8 @@ class Gateway:
         if self.auto_ack and int(record["seq"]):
             self.ack(record["seq"])
 
-    def ack(self, seq):
-        return self.ack_cmd.request("mcipsec-ack", {"epoch": self.epoch, "seq": seq})
+    def ack(self, seq, **groups):
+        return self.ack_cmd.request("mcipsec-ack", {"epoch": self.epoch, "seq": seq, **groups})
 
     @property
     def epoch(self):

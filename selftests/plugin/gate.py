@@ -97,6 +97,20 @@ tap.check(wait_for(lambda: "INSTALLED" in sas("peer")), "acknowledged, it leaves
 waiting.wait()
 tap.equal((a.counter("held"), a.counter("held-expired")), (0, 0), "nothing is held, nothing ran out")
 
+# acknowledged for one group: what waits for another peer's records is not in its way
+def acked(group):
+    a.ack(0, **{"group-%d" % group: a.records[-1]["seq"]})
+    return a.counter("held") == 0 and len(peer_spis()) == 2
+
+
+start("peer", "swanctl", "--rekey", "--child", "net").wait()
+tap.check(wait_for(lambda: a.counter("held") >= 1), "a rekey's response is held", a.status())
+reply = a.ack(a.records[-1]["seq"], **{"group-%d" % GROUP: "x"})
+tap.check(reply["success"] == "no" and reply["errmsg"].startswith("seq, group-N"), "an acknowledgement that is no number is refused", reply)
+tap.check(not wait_for(lambda: acked(2), 2), "it waits while more is acknowledged for another group", a.status())
+tap.check(wait_for(lambda: acked(GROUP), 40), "for its own group: it leaves", a.status())
+tap.equal(a.counter("held-expired"), 0, "and nothing ran out")
+
 # held until the limit
 a.group(**{"commit-limit-ms": 3000})
 began = time.monotonic()

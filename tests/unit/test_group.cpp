@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/group/held_output.hpp"
+#include "core/group/plugin_acks.hpp"
 #include "core/group/members.hpp"
 #include "core/group/rekey_pacer.hpp"
 #include "core/group/vrrp_policy.hpp"
@@ -278,6 +279,49 @@ void output_without_its_record_counts_until_it_is_there(void **)
     assert_false(h.open());
 }
 
+std::uint64_t of(const std::optional<PluginAcks::Ack> &ack, GroupId group)
+{
+    const auto it = ack->groups.find(group);
+    return it == ack->groups.end() ? ack->seq : it->second;
+}
+
+// Records 1 to 12 of one charon: group 1 is one peer's, groups 2 and 3 are the other's.
+void a_peer_that_waits_holds_its_own_groups_only(void **)
+{
+    PluginAcks acks;
+    std::vector<SessionAck> s{{7, 9, true, {1}}, {7, 10, false, {2, 3}}};     // record 11 is group 2's
+    auto ack = acks.update(7, s);
+    assert_true(ack && ack->seq == 10 && ack->groups.empty());
+    s[0].seq = 12;          // the first peer has record 12
+    ack = acks.update(7, s);
+    assert_true(ack && ack->seq == 10);
+    assert_int_equal(of(ack, 1), 12);
+    assert_int_equal(of(ack, 2), 10);       // I4: it waits
+    assert_int_equal(of(ack, 3), 10);
+    assert_int_equal(acks.of(1), 12);
+    assert_int_equal(acks.of(3), 10);
+    assert_false(acks.update(7, s).has_value());        // told once
+    s[1].none_open = true;
+    s[1].seq = 11;
+    ack = acks.update(7, s);
+    assert_true(ack && ack->seq == 12 && ack->groups.empty());
+    assert_int_equal(acks.of(1), 12);
+}
+
+void acknowledgements_are_of_one_start_of_charon(void **)
+{
+    PluginAcks acks;
+    const std::vector<SessionAck> s{{7, 20, true, {1}}, {6, 90, false, {2}}, {7, 0, true, {}}};     // the second has not seen this charon
+    auto ack = acks.update(7, s);
+    assert_true(ack && ack->seq == 20 && acks.epoch() == 7);
+    assert_false(acks.update(8, s).has_value());        // nothing is known of that one
+    assert_int_equal(acks.of(1), 0);
+    ack = acks.update(8, std::vector<SessionAck>{{8, 3, false, {1}}});
+    assert_true(ack && ack->seq == 3);
+    acks.forget();
+    assert_int_equal(acks.of(1), 0);
+}
+
 }  // namespace
 
 int main()
@@ -290,6 +334,7 @@ int main()
         cmocka_unit_test(a_changed_policy_goes_on_where_the_old_one_was), cmocka_unit_test(what_comes_late_is_rekeyed_too), cmocka_unit_test(pace_and_in_flight_are_kept),
         cmocka_unit_test(busy_is_retried_for_as_long_as_it_lasts), cmocka_unit_test(silence_is_given_up), cmocka_unit_test(silence_is_tried_again),
         cmocka_unit_test(held_ones_wait_for_their_release), cmocka_unit_test(output_without_its_record_counts_until_it_is_there),
+        cmocka_unit_test(a_peer_that_waits_holds_its_own_groups_only), cmocka_unit_test(acknowledgements_are_of_one_start_of_charon),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

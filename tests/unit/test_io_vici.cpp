@@ -312,7 +312,7 @@ void plugin_commands_are_spelled_as_documented(void **)
             b.charon.reply({{"success", "yes"}, {"result", "queued"}});
         else if (p.name == "mcipsec-purge")
             b.charon.reply({{"success", "yes"}, {"count", "9"}});
-        else if (p.name == "mcipsec-ack")
+        else if (p.name == "mcipsec-ack" && p.message.get("seq") == "2" && p.message.get("group-3") == "4")
             b.charon.reply({{"success", "no"}, {"errmsg", "another epoch"}});
         else
             b.charon.reply({{"success", "yes"}});
@@ -353,7 +353,7 @@ void plugin_commands_are_spelled_as_documented(void **)
         assert_int_equal(take(n), 9);
         ++done;
     });
-    plugin.ack(1, 2, [&](Expected<void> r) {
+    plugin.ack(1, 2, {{3, 4}}, [&](Expected<void> r) {
         assert_false(static_cast<bool>(r));
         assert_non_null(std::strstr(r.error().text.c_str(), "another epoch"));
         ++done;

@@ -267,8 +267,8 @@ struct TrafficWanted { std::string tag; };
 struct TrafficReceived { std::string tag; std::vector<TunnelTraffic> tunnels; };
 
 // `mcipsec-ack`: the standby has every record of this session up to seq. none_open:
-// nothing of this session is open, seq is the newest seen (several sessions: take
-// the minimum over those with none_open == false).
+// nothing of this session is open, seq is the newest seen (several sessions: see
+// group::PluginAcks).
 struct PluginAck { std::uint64_t epoch = 0, seq = 0; bool none_open = false; };
 // Output commit for the group (commit= of mcipsec-group); off releases what is held.
 struct CommitMode { std::string tag; bool on = false; };
