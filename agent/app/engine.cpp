@@ -436,6 +436,12 @@ void Engine::each_sync(const std::function<void(SyncControl &)> &f)
             f(*p.sync);
 }
 
+// charon is listing what it has of a group, whichever peer's.
+bool Engine::lists() const
+{
+    return std::any_of(groups_.begin(), groups_.end(), [](const auto &item) { return item.second.sync && item.second.sync->lists(item.first); });
+}
+
 void Engine::send_ack()
 {
     if (!charon_->up())

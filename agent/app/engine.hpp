@@ -147,6 +147,7 @@ private:
     void serve(io::ControlServer::ClientId id, const io::ControlPeer &who, const io::Json &request);
     bool first_start_since_boot();
     std::map<GroupId, io::PluginGroup> plugin_groups() const;
+    bool lists() const;
     void each_sync(const std::function<void(SyncControl &)> &f);
     void send_ack();
     void stop_after(Duration delay);

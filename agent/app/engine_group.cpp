@@ -727,7 +727,8 @@ Expected<void> Engine::wire_sync(SyncControl &s)
         reverse_routes(id, key, connection, remote_ts);
     };
     s.callbacks.snapshot_done = [this](GroupId id) {
-        routes_->prune();
+        if (!lists())       // else the routes of another group's tunnels are not known yet
+            routes_->prune();
         auto *g = find(id);
         if (!g)
             return;
