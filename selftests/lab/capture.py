@@ -24,12 +24,13 @@ number, and counts
 Exit 1 if one was reused or repeated, or if there is no ESP at all: nothing
 would be proven.
 
-Reads classic pcap, Ethernet or Linux cooked v2, IPv4; ESP in UDP 4500 too.
+Reads classic pcap, Ethernet or Linux cooked v2, IPv4 and IPv6; ESP in UDP 4500 too.
 Prints JSON.
 """
 
 import argparse
 import json
+import socket
 import struct
 import sys
 
@@ -37,7 +38,22 @@ EXCHANGES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INFO
 RESPONSE = 0x20     # flag of the IKE header, RFC 7296 section 3.1
 ESP, UDP = 50, 17
 ETHERNET, COOKED_2 = 1, 276
-IPV4 = 0x0800
+FRAGMENT = 44       # IPv6's extension header; of the others the lab has none
+IPV4, IPV6 = 0x0800, 0x86DD
+
+
+def payload(ip):
+    """(source, destination, protocol, body) of an IP packet; None of a later fragment."""
+    if ip[0] >> 4 == 4:
+        if struct.unpack("!H", ip[6:8])[0] & 0x1FFF:
+            return None
+        return (*(socket.inet_ntop(socket.AF_INET, ip[at:at + 4]) for at in (12, 16)), ip[9], ip[(ip[0] & 15) * 4:])
+    protocol, body = ip[6], ip[40:]
+    if protocol == FRAGMENT:
+        if len(body) < 8 or struct.unpack("!H", body[2:4])[0] & 0xFFF8:
+            return None
+        protocol, body = body[0], body[8:]
+    return (*(socket.inet_ntop(socket.AF_INET6, ip[at:at + 16]) for at in (8, 24)), protocol, body)
 
 
 class Capture:
@@ -66,8 +82,9 @@ class Capture:
         self.offset = 24
         return True
 
-    def frames(self):
-        """(time, source mac, IPv4 packet) of every new packet; a cut last one is left for later.
+    def frames(self, *kinds):
+        """(time, source mac, IP packet) of every new packet of these kinds (IPV4); a cut last
+        one is left for later.
 
         A bridge that has not learned a destination floods the frame to itself, too: of
         one moment, by port and bridge, that is one frame."""
@@ -85,7 +102,8 @@ class Capture:
                 if len(data) < length:
                     return
                 self.offset += 16 + length
-                if len(data) >= ip + 20 and struct.unpack("!H", data[proto:proto + 2])[0] == IPV4:
+                kind = struct.unpack("!H", data[proto:proto + 2])[0] if len(data) >= ip else None
+                if kind in (kinds or (IPV4,)) and len(data) >= ip + (20 if kind == IPV4 else 40):
                     frame, interface = (sec + frac / scale, data[mac:mac + 6].hex(":"), data[ip:]), data[4:8] if ip == 20 else b""
                     flooded = self.last and self.last[0] == frame and self.last[1] != interface
                     self.last = frame, interface
@@ -94,14 +112,12 @@ class Capture:
 
     def packets(self):
         """(time, source mac, source, destination, kind, fields, body) of new ESP and IKE."""
-        for when, mac, ip in self.frames():
-            header = (ip[0] & 15) * 4
-            if struct.unpack("!H", ip[6:8])[0] & 0x1FFF:
-                continue    # not a first fragment
-            source = ".".join(map(str, ip[12:16]))
-            target = ".".join(map(str, ip[16:20]))
-            body = ip[header:]
-            if ip[9] == UDP and len(body) >= 12:
+        for when, mac, ip in self.frames(IPV4, IPV6):
+            found = payload(ip)
+            if not found:
+                continue
+            source, target, protocol, body = found
+            if protocol == UDP and len(body) >= 12:
                 ports = struct.unpack("!HH", body[:4])
                 body = body[8:]
                 if 4500 in ports:
@@ -116,7 +132,7 @@ class Capture:
                     exchange, flags, mid = struct.unpack("!BBI", body[18:24])
                     yield when, mac, source, target, "ike", (
                         body[:8].hex(), body[8:16].hex(), exchange, flags, mid), body
-            elif ip[9] == ESP and len(body) >= 8:
+            elif protocol == ESP and len(body) >= 8:
                 yield when, mac, source, target, "esp", struct.unpack("!II", body[:8]), body
 
 

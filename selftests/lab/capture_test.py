@@ -8,6 +8,7 @@ lab does, and compares exit code and counts. Prints TAP.
 
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CE, GATEWAY = "10.10.10.1", "10.10.20.1"
+CE6, GATEWAY6 = "2001:db8:10::1", "2001:db8:20::1"
 BRIDGE = 9  # interface that a frame is flooded to
 MAC1, MAC2 = "02:00:00:00:00:01", "02:00:00:00:00:02"
 points = []
@@ -23,6 +25,18 @@ points = []
 def ip(source, target, proto, body, fragment=0):
     address = [bytes(map(int, a.split("."))) for a in (source, target)]
     return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, fragment, 64, proto, 0) + address[0] + address[1] + body
+
+
+def ip6(source, target, proto, body, fragment=None):
+    """fragment: the offset, in octets."""
+    if fragment is not None:
+        proto, body = 44, struct.pack("!BBHI", proto, 0, fragment | 1, 1) + body
+    address = b"".join(socket.inet_pton(socket.AF_INET6, a) for a in (source, target))
+    return struct.pack("!IHBB", 0x60000000, len(body), proto, 64) + address + body
+
+
+def esp6(spi, seq, content=b"one", source=GATEWAY6, target=CE6, fragment=None):
+    return ip6(source, target, 50, struct.pack("!II", spi, seq) + content, fragment)
 
 
 def esp(spi, seq, content=b"one", source=GATEWAY, target=CE, ttl=None):
@@ -52,7 +66,8 @@ def pcap(path, packets, cooked=True, nano=False):
             port = port[0] if port else 3
             number -= port == BRIDGE    # at the moment of the one before
             mac = bytes.fromhex(mac.replace(":", ""))
-            head = struct.pack("!HHIHBB", 0x800, 0, port, 1, 3, 6) + mac + b"\0\0" if cooked else b"\xff" * 6 + mac + b"\x08\0"
+            kind = struct.pack("!H", 0x800 if packet[0] >> 4 == 4 else 0x86DD)
+            head = kind + struct.pack("!HIHBB", 0, port, 1, 3, 6) + mac + b"\0\0" if cooked else b"\xff" * 6 + mac + kind
             frame = (head + packet)[:128]
             file.write(struct.pack("<IIII", 100 + number, 0, len(frame), len(head + packet)) + frame)
     return path
@@ -108,6 +123,15 @@ def repeats(a, b):
           counts(pcap(a, many + [ip(GATEWAY, CE, 50, b"\0" * 16, fragment=100)] * 2)), (0, 49, 0, 0, 0))
     point("the same in a capture of Ethernet frames",
           counts(pcap(a, many + [many[7]], cooked=False)), (1, 50, 0, 1, 0))
+    six = [esp6(0xC0FFEE01, n, b"%d" % n) for n in range(1, 50)]
+    point("over IPv6: numbers that only rise are no repetition, the same ones of IPv4 are others",
+          counts(pcap(a, six + many)), (0, 98, 0, 0, 0))
+    point("a duplicate among them is found", counts(pcap(a, six + [six[7]])), (1, 50, 0, 1, 0))
+    point("and the number used for two packets, from the other gateway in another file",
+          counts(pcap(a, six), pcap(b, [(MAC2, esp6(0xC0FFEE01, 8, b"other"))])), (1, 50, 1, 0, 0))
+    point("a first fragment is, a later one is no packet of its own",
+          counts(pcap(a, six + [six[0], esp6(1, 1, b"x", fragment=64), esp6(2, 2, b"x", fragment=0)], cooked=False)), (1, 51, 0, 1, 0))
+    point("its addresses as they are written", run("repeats", pcap(a, six))[1]["spis"], {f"{CE6} c0ffee01": [1, 49]})
     with open(pcap(a, many), "rb+") as file:
         file.truncate(os.path.getsize(a) - 5)
     point("a packet that is being written is left out", counts(a), (0, 48, 0, 0, 0))
@@ -128,6 +152,8 @@ def questions(a):
           {"IKE_SA_INIT": 1, "IKE_AUTH": 1, "CREATE_CHILD_SA": 1})
     point("from a time on", run("ike", a, "--from", "104")[1]["exchanges"], {"CREATE_CHILD_SA": 1})
     point("one pair of SPIs", [run("ike", a)[1][k] for k in ("spi_i", "spi_r")], [["69" * 8], ["72" * 8]])
+    pcap(a, [ip6(CE6, GATEWAY6, 17, ike(34)[20:]), ip6(CE6, GATEWAY6, 17, ike(35, 4500)[20:]), esp6(7, 1, source=CE6, target=GATEWAY6), esp6(8, 1)])
+    point("the same over IPv6", run("from", CE6, a)[1], {"esp": 1, "ike": 2, "macs": {MAC1: 3}})
     pcap(a, [ike(37), ike(37, spi=b"j" * 8)])
     point("two IKE_SAs are two", len(run("ike", a)[1]["spi_i"]), 2)
     pcap(a, [(MAC2, esp(7, 10)), (MAC2, esp(7, 11)), esp(8, 1), esp(9, 1, source=CE, target=GATEWAY)])
