@@ -92,6 +92,16 @@ Expected<void> set_int(int fd, int level, int option, int value, std::string_vie
         return fail_errno(errno, what);
     return {};
 }
+
+// Linux takes it before the bind only (EINVAL); an accepted socket has its listener's.
+Expected<void> set_v6_only(int fd)
+{
+    int on = 0;
+    socklen_t length = sizeof(on);
+    if (::getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, &length) == 0 && on)
+        return {};
+    return set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY");
+}
 }  // namespace
 
 Expected<void> apply_options(int fd, int family, const SocketOptions &o)
@@ -100,7 +110,7 @@ Expected<void> apply_options(int fd, int family, const SocketOptions &o)
     const int tos = o.dscp << 2;
     Expected<void> r;
     if (v6)
-        r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY");
+        r = set_v6_only(fd);
     if (r && o.freebind)
         r = v6 ? set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND") : set_int(fd, IPPROTO_IP, IP_FREEBIND, 1, "IP_FREEBIND");
     if (r)

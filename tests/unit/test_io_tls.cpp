@@ -48,11 +48,10 @@ struct End {
     }
 };
 
-TlsConfig config(TlsRole role, std::uint16_t port, std::uint8_t fill = 7, const char *identity = "mcs 1 2")
+TlsConfig config(TlsRole role, std::uint16_t port, std::uint8_t fill = 7, const char *identity = "mcs 1 2", const char *address = "127.0.0.1")
 {
     TlsConfig c;
-    c.local = ip("127.0.0.1");
-    c.peer = ip("127.0.0.1");
+    c.local = c.peer = ip(address);
     c.role = role;
     c.port = port;
     c.identity = identity;
@@ -63,11 +62,11 @@ TlsConfig config(TlsRole role, std::uint16_t port, std::uint8_t fill = 7, const 
 struct Pair {
     std::unique_ptr<EventLoop> loop = take(EventLoop::create());
     End server, client;
-    Pair()
+    explicit Pair(const char *address = "127.0.0.1")
     {
-        server.make(*loop, config(TlsRole::Server, 0));
+        server.make(*loop, config(TlsRole::Server, 0, 7, "mcs 1 2", address));
         check(server.channel->open());
-        client.make(*loop, config(TlsRole::Client, server.channel->port()));
+        client.make(*loop, config(TlsRole::Client, server.channel->port(), 7, "mcs 1 2", address));
     }
     void connect()
     {
@@ -96,6 +95,16 @@ void bytes_travel_both_ways_in_order(void **)
     assert_int_equal(p.client.channel->queued(), 0);
     assert_int_equal(p.client.channel->stats().tx_bytes, up.size());
     assert_int_equal(p.server.channel->stats().rx_bytes, up.size());
+}
+
+void over_ipv6_too(void **)
+{
+    Pair p("::1");
+    p.connect();
+    check(p.client.channel->send(Bytes{6}));
+    check(p.server.channel->send(Bytes{6, 6}));
+    assert_true(p.until([&] { return p.server.got == Bytes{6} && p.client.got == Bytes{6, 6}; }));
+    assert_int_equal(p.server.channel->stats().handshake_failures, 0);
 }
 
 // Two servers on one address and port, told apart by who connects.
@@ -431,6 +440,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(servers_share_an_address),
         cmocka_unit_test(bytes_travel_both_ways_in_order),
+        cmocka_unit_test(over_ipv6_too),
         cmocka_unit_test(send_while_down_is_refused),
         cmocka_unit_test(back_pressure_holds_and_releases),
         cmocka_unit_test(another_key_is_refused_on_both_sides),
