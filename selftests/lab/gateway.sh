@@ -100,6 +100,9 @@ sync_is() { [ "$(sync_field "$1" "$2")" = "$3" ]; }
 # gate NODE: forward, shunt, blackhole or prepared, as the module says.
 gate() { ask "$1" "$(find_object gate) | .gate" show isa tunnel-group 1; }
 gate_is() { [ "$(gate "$1")" = "$2" ]; }
+# counter NODE NAME: of that gate. more NODE NAME THAN: it has counted further.
+counter() { ask "$1" "$(find_object gate) | .gate_counters[\"$2\"] // 0" show isa tunnel-group 1; }
+more() { [ "$(counter "$1" "$2")" -gt "${3:-0}" ]; }
 
 # vrrp NODE FIELD: of VRRP 10
 vrrp() { ask "$1" "$(find_object in_use_pri) | .$2" show router vrrp instance; }

@@ -18,9 +18,6 @@ to() { lab CE-1 ip route replace 10.10.20.1/32 via "172.16.1.$((251 + ${1#SeGW-}
 # big: three pings that must not be fragmented, too big for MTU once they are ESP
 big() { lab CE-1 ping -I vprn2 -I 192.168.1.1 -M do -s 1300 -c 3 -i 0.4 -W 3 192.168.2.1; }
 small() { lab CE-1 ping -I vprn2 -I 192.168.1.1 -M do -s 1000 -c 3 -i 0.4 -W 3 192.168.2.1; }
-counter() { ask "$1" "$(find_object gate) | .gate_counters[\"$2\"] // 0" show isa tunnel-group 1; }
-# more NODE COUNTER THAN: the gate has counted further
-more() { [ "$(counter "$1" "$2")" -gt "${3:-0}" ]; }
 loops() { echo "$(counter SeGW-1 drop_loop) $(counter SeGW-2 drop_loop)"; }
 # needed: the ICMP errors "fragmentation needed" that CE-1 got on the public side, by the
 # size that they name, from SeGW-2's address

@@ -118,6 +118,21 @@ drops()
 
 capture() { "$LAB_SRC/capture.py" "$@"; }
 
+# outer ADDRESS MAC PROTOCOL EXPRESSION [FILE]: IPv4 packets of that protocol from ADDRESS, sent
+# by MAC ("": by anybody), for whose bytes `ip` the expression holds; in public.pcap, or FILE.
+outer()
+{
+	python3 -c '
+import socket, sys
+sys.path.insert(0, sys.argv[1])
+import capture
+source, mac, protocol = socket.inet_aton(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+holds = eval("lambda ip: " + sys.argv[6])
+print(sum(1 for _, m, ip in capture.Capture(sys.argv[2]).frames()
+          if m == (mac or m) and ip[9] == protocol and ip[12:16] == source and holds(ip)))
+' "$LAB_SRC" "${5:-$OBS_DIR/public.pcap}" "${@:1:4}"
+}
+
 # timeline FROM TO [--parts]: what the parts did, in order, relative to FROM.
 timeline()
 {
