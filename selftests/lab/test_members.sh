@@ -3,9 +3,10 @@
 #
 # test_members.sh - members of a tunnel-group: SeGW-1 has three that are healthy, two
 # of them must be active, and a fourth on a CPU that is not there. The first has a
-# track-file, the second a track-script. The first one down: the backup replaces it and
-# nothing else happens. Two down, one left: the tunnel-group is notEligible and the peer
-# takes over with the tunnel. Then an interface goes down. The reasons can be read.
+# track-file and two CPUs, the second a track-script. The first one down, for a CPU that
+# goes, for the file: the backup replaces it and nothing else happens. Two down, one left:
+# the tunnel-group is notEligible and the peer takes over with the tunnel. Then an
+# interface goes down. The reasons can be read.
 #
 # Priorities are equal, SeGW-2 has one member and the higher address: at first SeGW-1 is
 # master for its two. Control: before, three are healthy.
@@ -20,7 +21,10 @@ no_interface() { local m; for m in 1/2 1/3 1/4 1/5; do reason_has $m "interface 
 active() { group '.active | join(" ")'; }
 active_is() { [ "$(active)" = "$1" ]; }
 
-plan 32
+# cpu_online 0|1: the second processor of the guest
+cpu_online() { echo "$1" >/sys/devices/system/cpu/cpu1/online; }
+
+plan 38
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -31,7 +35,7 @@ mda = ["1/2", "1/3", "1/4", "1/5"]
 active-mda-number = 2
 [isa.mda."1/2"]
 track-file = "/run/health"
-cpus = [0]
+cpus = [0, 1]
 [isa.mda."1/3"]
 track-script = "/run/check"
 timeout = 20
@@ -54,6 +58,13 @@ ike=$(ce_ike_spis)
 check_is "control: 1/2 and 1/3 are active" "1/2 1/3" active
 check "control: 1/4 is backup, and it alone" group_is '.backup | join(" ")' 1/4
 check_is "1/5 says why it is down" "cpu 1023 offline" member 1/5 reason
+
+check "CPU 1 is taken offline" cpu_online 0
+check_wait "the backup replaces the member on it" 30 active_is "1/3 1/4"
+check "1/2 says why" reason_has 1/2 "cpu 1 offline"
+check "the tunnel-group stays up, SeGW-1 master" eval 'group_is .oper_state up && roles SeGW-1 master SeGW-2 standby'
+check "CPU 1 comes back" cpu_online 1
+check_wait "1/2 and 1/3 are active" 30 active_is "1/2 1/3"
 
 lab SeGW-1 sh -c 'echo 0 >/run/health.new; mv /run/health.new /run/health'
 check_wait "track-file says 0: the backup replaces the member" 30 active_is "1/3 1/4"
