@@ -9,7 +9,7 @@ peer_address()
 {
 	case $1 in
 	SeGW-1) echo 192.0.2.2 ;;
-	SeGW-2) echo 192.0.2.1 ;;
+	SeGW-2 | SeGW-3) echo 192.0.2.1 ;;
 	esac
 }
 

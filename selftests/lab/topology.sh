@@ -173,7 +173,8 @@ topo_up()
 	mkdir -p "$LAB_DIR"
 	cables_make
 	node_up S-1 || return 1
-	for node in CE-1 P-1 SeGW-1 SeGW-2; do
+	for node in "${NODES[@]}"; do
+		[ "$node" != S-1 ] || continue
 		node_up "$node" &
 		pids+=($!)
 	done

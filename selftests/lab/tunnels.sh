@@ -18,8 +18,10 @@ tunnels_dir()
 # tunnel like the seed's tunnel-1 but for its addresses, selectors and interface id.
 tunnel_static()
 {
+	local like=$LAB_SRC/etc/$1/swanctl/conf.d/tunnel-1.conf
+	[ -e "$like" ] || like=$LAB_SRC/etc/SeGW-1/swanctl/conf.d/tunnel-1.conf
 	sed -e "s|tunnel-1|tunnel-$2|; s|0x10001|0x1000$2|; s|\"ALU\"|\"$7\"|" \
 		-e "s|10\.10\.10\.1|$3|; s|10\.10\.20\.1|$4|" \
 		-e "s|192\.168\.1\.1/32|$5|; s|192\.168\.2\.1/32|$6|" \
-		"$LAB_SRC/etc/$1/swanctl/conf.d/tunnel-1.conf" >"$(tunnels_dir "$1")/tunnel-$2.conf"
+		"$like" >"$(tunnels_dir "$1")/tunnel-$2.conf"
 }

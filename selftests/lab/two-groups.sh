@@ -7,13 +7,12 @@
 #
 # Sourced after scene.sh.
 
-two_groups_files()	# NODE: before its daemons start
+# two_groups_toml NODE PEER PUBLIC-HOP PRIVATE-HOP PRIORITY: the group and its tunnel, with
+# PEER, whose the hops are.
+two_groups_toml()
 {
-	local node=$1 n=${1#SeGW-} etc=$LAB_DIR/$1/etc base2 policy=''
-	base2=$((n * 100))
-	[ "$n" = 1 ] || policy=$'policy = 2\n'
-	mkdir -p "$etc/mcipsec/conf.d"
-	cat >"$etc/mcipsec/conf.d/group2.toml" <<-EOT
+	mkdir -p "$LAB_DIR/$1/etc/mcipsec/conf.d"
+	cat >"$LAB_DIR/$1/etc/mcipsec/conf.d/group2.toml" <<-EOT
 	[isa.tunnel-group.2]
 	multi-active = true
 	mda = ["2/2"]
@@ -23,20 +22,30 @@ two_groups_files()	# NODE: before its daemons start
 	tunnel-group = 2
 	interface = "int-IPsec-Pub-2"
 	local-gateway-address = ["10.10.20.2"]
-	static-tunnel-redundant-next-hop = ["192.168.255.$((3 - n))"]
+	static-tunnel-redundant-next-hop = ["$3"]
 	[ipsec.private."int-IPsec-Private-2"]
 	tunnel-group = 2
 	vrf = "vprn2"
-	static-tunnel-redundant-next-hop = ["192.168.20.$((3 - n))"]
+	static-tunnel-redundant-next-hop = ["$4"]
 	[ipsec.tunnel."tunnel-2"]
 	public = "int-IPsec-Public-2"
 	private = "int-IPsec-Private-2"
 	interface = "tunnel-2"
 	static-route = ["192.168.1.2/32"]
-	[redundancy.multi-chassis.peer."$(peer_address "$node")".sync.ipsec]
+	[redundancy.multi-chassis.peer."$2".sync.ipsec]
 	tunnel-group.2.sync-tag = "tag-2"
-	[redundancy.multi-chassis.peer."$(peer_address "$node")".mc-ipsec.tunnel-group.2]
-	priority = $base2
+	[redundancy.multi-chassis.peer."$2".mc-ipsec.tunnel-group.2]
+	priority = $5
+	EOT
+}
+
+two_groups_files()	# NODE: before its daemons start
+{
+	local node=$1 n=${1#SeGW-} etc=$LAB_DIR/$1/etc base2 policy=''
+	base2=$((n * 100))
+	[ "$n" = 1 ] || policy=$'policy = 2\n'
+	two_groups_toml "$node" "$(peer_address "$node")" "192.168.255.$((3 - n))" "192.168.20.$((3 - n))" "$base2"
+	cat >>"$etc/mcipsec/conf.d/group2.toml" <<-EOT
 	[vrrp.policy.2]
 	priority-event = [ { mc-ipsec-non-forwarding = 2, priority = 50 } ]
 	[vrrp.instance.VRRP20]
@@ -72,18 +81,24 @@ two_groups_tunnel()	# NODE
 	tunnel_static "$1" 2 10.10.10.2 10.10.20.2 192.168.1.2/32 192.168.2.2/32 ALU2
 }
 
-two_groups_net()	# after topo_up
+two_groups_net_gateway()	# NODE
+{
+	net_batch "$1" <<-EOT
+	route add 10.10.10.2/32 via 172.16.1.100
+	link add int-IPsec-Pub-2 arp off type dummy
+	addr add 10.10.20.2/32 dev int-IPsec-Pub-2
+	link set int-IPsec-Pub-2 up
+	link add tunnel-2 mtu 1400 master vprn2 type xfrm dev lo if_id 0x10002
+	link set tunnel-2 up
+	EOT
+}
+
+two_groups_net()	# [NODE...]: after topo_up; the gateways that have the group
 {
 	local node
-	for node in "${GATEWAYS[@]}"; do
-		net_batch "$node" <<-EOT || return 1
-		route add 10.10.10.2/32 via 172.16.1.100
-		link add int-IPsec-Pub-2 arp off type dummy
-		addr add 10.10.20.2/32 dev int-IPsec-Pub-2
-		link set int-IPsec-Pub-2 up
-		link add tunnel-2 mtu 1400 master vprn2 type xfrm dev lo if_id 0x10002
-		link set tunnel-2 up
-		EOT
+	[ $# -gt 0 ] || set -- "${GATEWAYS[@]}"
+	for node; do
+		two_groups_net_gateway "$node" || return 1
 	done
 	net_batch CE-1 <<-EOT || return 1
 	addr add 10.10.10.2/32 dev int-IPsec-Pub-1
