@@ -7,6 +7,8 @@
 # over IPv6. The master takes fragments, first and later ones, and sends its own; the standby
 # shunts each as it came and sends none of its own; a gateway that is not eligible drops each.
 # Seed "IP Fragmentation and Reassembly for IP Tunnels".
+# Reassembly is switched off for one tunnel, then for the other, by a rule of nftables at the
+# master, as the operator's guide has it.
 # Control: before, no ESP is in fragments; the captures, not the counters alone, say what came.
 
 . "$(dirname "$0")/scene.sh"
@@ -93,7 +95,16 @@ ce_mac() { lab CE-1 cat /sys/class/net/int-CE1-S1/address; }
 rose() { [ "$(counter "$1" "$2")" -ge $(($3 + $4)) ]; }
 sent_by() { capture from "$GW" "$OBS_DIR/public.pcap" --mac "$(gateway_mac "$1")" --from "$2" | jq .esp; }
 admin() { lab "$1" mcipsec admin isa tunnel-group 1 "$2" >/dev/null; }
-plan $((SCENE_POINTS + 8 + 7 + 10 + 7 + 7))
+# reassembly_off NODE RULE: fragments of what the rule names are dropped before they are put together
+reassembly_off()
+{
+	lab "$1" nft "add table inet reassembly; add chain inet reassembly in { type filter hook prerouting priority -450; }
+		add rule inet reassembly in $2 counter drop"
+}
+reassembly_on() { lab "$1" nft delete table inet reassembly; }
+thrown_away() { [ "$(lab "$1" nft -j list table inet reassembly | jq '[.. | .counter? // empty | .packets] | add')" -ge "$2" ]; }
+
+plan $((SCENE_POINTS + 8 + 7 + 10 + 7 + 7 + 9))
 scene_up
 check "(the flow ends)" eval 'stop CE-1 flow && stop P-1 flow'
 check_wait "CE-1's ping brings tunnel-6 up, IPv4 in IPv6" 60 small $IN6 $P6
@@ -147,4 +158,14 @@ check_wait "over IPv6: they are answered, too" 20 big6
 shunted=$(counter SeGW-1 shunt_public)
 check_wait "CE-1 sends to SeGW-1, now the standby: they are answered" 20 eval 'to SeGW-1 && big && big6'
 check_wait "SeGW-1 has shunted each fragment" 10 rose SeGW-1 shunt_public "$shunted" 20
+
+check "reassembly is off for tunnel-1 at SeGW-2" reassembly_off SeGW-2 "ip saddr $CE ip daddr $GW ip frag-off & 0x3fff != 0"
+check_not "its large pings are not answered" big
+check "the rule has dropped each fragment" thrown_away SeGW-2 10
+check "its small ones are" small
+check "tunnel-6's large ones are" big6
+check "and for tunnel-6" reassembly_off SeGW-2 "ip6 saddr $CE6 ip6 daddr $GW6 exthdr frag exists"
+check_not "its large pings are not answered" big6
+check "the rule has dropped each fragment" thrown_away SeGW-2 20
+check_wait "on again: all are answered" 20 eval 'reassembly_on SeGW-2; big && big6'
 scene_end 50
