@@ -14,6 +14,14 @@ usage: capture.py repeats FILE...            invariant I3 over all files togethe
                                              IKE requests that ADDRESS began, by
                                              exchange; one that is sent again
                                              counts once
+       capture.py rekeys ADDRESS FILE [--from S] [--to S] [--mac MAC]
+                                             the CREATE_CHILD_SA exchanges that
+                                             ADDRESS began: how many, over how many
+                                             seconds, how long after --from the
+                                             first, the most in one second, the
+                                             most without an answer at one time,
+                                             requests sent again, without an answer
+                                             at the end
 
 A FILE is one part of the network in which each packet is caught once (where it
 enters a switch). `repeats` knows a packet by destination, SPI and sequence
@@ -227,6 +235,30 @@ def requests(args):
     return 0
 
 
+def rekeys(args):
+    times, open_, most, again = {}, set(), 0, 0
+    for when, mac, source, _, kind, fields, _ in packets(args.files[1], args.start, args.end):
+        if kind != "ike" or EXCHANGES.get(fields[2]) != "CREATE_CHILD_SA":
+            continue
+        key = fields[0], fields[4]
+        ours = source == args.files[0] and (not args.mac or mac == args.mac)
+        if ours and not fields[3] & RESPONSE:
+            again += key in times
+            if key not in times:
+                times[key] = when
+                open_.add(key)
+                most = max(most, len(open_))
+        elif source != args.files[0] and fields[3] & RESPONSE:
+            open_.discard(key)
+    begun = sorted(times.values())
+    print(json.dumps({
+        "begun": len(begun), "seconds": round(begun[-1] - begun[0], 2) if begun else 0,
+        "first": round(begun[0] - args.start, 2) if begun and args.start else 0,
+        "second": max((sum(1 for u in begun if t <= u < t + 1) for t in begun), default=0),
+        "open": most, "again": again, "left": len(open_)}))
+    return 0
+
+
 def spis(args):
     order = {}
     for when, mac, source, _, kind, fields, _ in packets(args.files[1], args.start, args.end):
@@ -243,13 +275,14 @@ def spis(args):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["repeats", "ike", "spis", "from", "requests"])
+    parser.add_argument("what", choices=["repeats", "ike", "spis", "from", "requests", "rekeys"])
     parser.add_argument("files", nargs="+")
     parser.add_argument("--from", dest="start", type=float, default=0)
     parser.add_argument("--to", dest="end", type=float, default=0)
     parser.add_argument("--mac", default="")
     args = parser.parse_args()
-    return {"repeats": repeats, "ike": ike, "spis": spis, "from": sent_from, "requests": requests}[args.what](args)
+    return {"repeats": repeats, "ike": ike, "spis": spis, "from": sent_from, "requests": requests,
+            "rekeys": rekeys}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -166,6 +166,15 @@ def questions(a):
     point("requests that one began: no answer, no far end's, each once", run("requests", GATEWAY, a)[1],
           {"CREATE_CHILD_SA": 1, "INFORMATIONAL": 2})
     point("from one MAC", run("requests", GATEWAY, a, "--mac", MAC2)[1], {"INFORMATIONAL": 1})
+    answer = {"flags": 0x20}
+    pcap(a, [ike(36, flags=0, **ours), ike(36, flags=0, mid=8, **ours), ike(36, flags=0, **ours), ike(36, mid=7, **answer),
+             (MAC2, ike(36, flags=0, mid=1, **ours)), ike(37, flags=0, mid=9, **ours), ike(36, flags=0, mid=3),
+             ike(36, flags=0x20, mid=3, **ours), ike(36, flags=0, spi=b"j" * 8, **ours), ike(36, spi=b"j" * 8, **answer)])
+    point("rekeys that one began: how many, how long, under way, sent again, open",
+          run("rekeys", GATEWAY, a, "--mac", MAC1, "--from", "99")[1],
+          {"begun": 3, "seconds": 8.0, "first": 1.0, "second": 1, "open": 2, "again": 1, "left": 1})
+    point("up to a time", run("rekeys", GATEWAY, a, "--to", "102.5")[1],
+          {"begun": 2, "seconds": 1.0, "first": 0, "second": 1, "open": 2, "again": 1, "left": 2})
     pcap(a, [(MAC2, esp(7, 10)), (MAC2, esp(7, 11)), esp(8, 1), esp(9, 1, source=CE, target=GATEWAY)])
     point("what one MAC sent", run("from", GATEWAY, a, "--mac", MAC1)[1], {"esp": 1, "ike": 0, "macs": {MAC1: 1}})
 

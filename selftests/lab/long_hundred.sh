@@ -10,20 +10,15 @@
 CUSTOMERS=100
 . "$(dirname "$0")/scene.sh"
 . "$(dirname "$0")/customers.sh"
+. "$(dirname "$0")/pace.sh"
 
 RATE=5 JITTER=2 FLYING=4
 scene_configure()
 {
 	customers_files "$1"
-	printf '[isa.tunnel-group.1.rekey]\nrate = %d\njitter = %d\nin-flight = %d\n' $RATE $JITTER $FLYING \
-		>"$LAB_DIR/$1/etc/mcipsec/conf.d/rekey.toml"
+	pace_is "$1" $RATE $JITTER $FLYING
 	[ "$1" = SeGW-1 ] || customers_net
 }
-settled() { sync_is SeGW-1 num_entries "$entries" && sync_is SeGW-2 num_entries "$entries" && nominal; }
-child_spis() { lab CE-1 swanctl --list-sas --raw | grep -oE 'spi-in=[0-9a-f]+' | sort -u; }
-# all_rekeyed: none of the SPIs of before is left. ike_same: all authenticated once.
-all_rekeyed() { [ "$(child_spis | wc -l)" -ge "$CUSTOMERS" ] && [ -z "$(comm -12 <(echo "$spis") <(child_spis))" ]; }
-ike_same() { [ "$(customers_ike)" = "$ike" ]; }
 # nominal_again WITHIN WHAT: since $t, in seconds
 nominal_again()
 {
@@ -32,44 +27,7 @@ nominal_again()
 	diag "$2: nominal after $t ms"
 	check "$2: nominal again within $1 s" test "$t" -le $(($1 * 1000))
 }
-force()	# FROM TO: two points. Sets t, to when it was asked for.
-{
-	t=$(now_ms)
-	check "force-switchover" hand_over "$1"
-	check_wait "$2 is master" 30 roles "$1" standby "$2" master
-}
 
-# rekeys NODE SINCE: the CREATE_CHILD_SA requests that NODE began, as the switch saw them: how
-# many, in how many seconds, the most in any one second, the most that had no answer yet at
-# one time, the shortest time between two
-rekeys()
-{
-	python3 -c '
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import capture
-begun, open_, most, times = set(), set(), 0, []
-for when, mac, source, _, kind, fields, _ in capture.packets(sys.argv[2], float(sys.argv[4])):
-    if kind != "ike" or fields[2] != 36:
-        continue
-    key = fields[0], fields[4]
-    if source == "10.10.20.1" and mac == sys.argv[3] and not fields[3] & capture.RESPONSE:
-        if key not in begun:
-            begun.add(key)
-            open_.add(key)
-            times.append(when)
-            most = max(most, len(open_))
-    elif source != "10.10.20.1" and fields[3] & capture.RESPONSE:
-        open_.discard(key)
-second = max((sum(1 for u in times if t <= u < t + 1) for t in times), default=0)
-print(json.dumps({"begun": len(times), "seconds": round(times[-1] - times[0], 2) if times else 0, "second": second,
-                  "open": most, "left": len(open_), "gap": round(min((b - a for a, b in zip(times, times[1:])), default=0), 3)}))
-' "$LAB_SRC" "$OBS_DIR/public.pcap" "$(gateway_mac "$1")" "$2"
-}
-counter() { ask "$1" "$(find_object gate) | .counters.$2" show isa tunnel-group 1; }
-all_done() { [ "$(counter "$1" rekeys_total)" = "$2" ] && [ "$(counter "$1" rekeys_done)" = "$2" ] && [ "$(counter "$1" rekeys_failed)" = 0 ]; }
-# some_done NODE ALL: between the first and the last one. Sets progress.
-some_done() { progress=$(tunnel "$1" rekey) && [[ $progress =~ ^([0-9]+)\ of\ $2\ done$ ]] && [ "${BASH_REMATCH[1]}" -gt 0 ] && [ "${BASH_REMATCH[1]}" -lt "$2" ]; }
 # paced NODE SINCE ALL: one late start may be made up for, so in a second there is one more.
 paced()
 {
@@ -81,7 +39,6 @@ paced()
 	check "none of them in one go: they take what the pace says" jq_ok ".seconds >= ($3 - 1) / $RATE * 0.9" <<<"$seen"
 	check "never more than $FLYING under way" test "$(jq .open <<<"$seen")" -le $FLYING -a "$(jq .open <<<"$seen")" -ge 1
 }
-jq_ok() { jq -e "$@" >/dev/null; }
 # held_within SECONDS: output commit, as SeGW-1 shows it. Of an answer that waited for the
 # acknowledgement of its record the time is known, not of one that left at the limit.
 held_within()
