@@ -6,6 +6,9 @@
 # 2001:db8:a2::1. CE-1 finds the gateway by VRRPv3 for IPv6 (VRRP 16); P-1 always sends by
 # SeGW-1, and CE-1 does for a while, so that both sides are shunted. Planned switchover and
 # power loss. The /128 and the /32 of the gateway addresses carry the mastership.
+#
+# The chassis know each other by IPv6 alone: MIMP, BFD and MCS go from system address to
+# system address, 2001:db8::1 and 2001:db8::2, by a static route over the link between them.
 
 . "$(dirname "$0")/scene.sh"
 
@@ -13,6 +16,8 @@ GW6=2001:db8:20::1
 CE6=2001:db8:10::1
 A1=2001:db8:a1::1
 A2=2001:db8:a2::1
+
+peer_address() { echo "2001:db8::$((3 - ${1#SeGW-}))"; }
 
 six_on() { lab "$1" sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.dad_transmits=0; }
 six_vprn2()
@@ -35,9 +40,13 @@ scene_configure()
 	[ "$n" = 2 ] || { policy=$'policy = 1\n'; init=-150; }
 	[ "$n" = 2 ] || ends_configure
 	six_on "$node"
+	relaxed_timers "$node"
+	[ "$n" = 1 ] || wire_start
 	net_batch "$node" <<-EOT
+	addr add 2001:db8::$n/128 dev system nodad
 	addr add 2001:db8:16::$n/64 dev int-SeGW$n-S1 nodad
 	addr add 2001:db8:255::$n/64 dev int-SeGW$n-SeGW$o nodad
+	route add 2001:db8::$o/128 via 2001:db8:255::$o
 	addr add $GW6/128 dev int-IPsec-Pub-1 nodad
 	route add 2001:db8:10::/64 via 2001:db8:16::100
 	$(six_vprn2)
@@ -50,6 +59,7 @@ scene_configure()
 	sed -i -e 's|^local-gateway-address = .*|local-gateway-address = ["10.10.20.1", "'$GW6'"]|' \
 		-e "s|^static-tunnel-redundant-next-hop = \[\"192.168.255.*|static-tunnel-redundant-next-hop = [\"192.168.255.$o\", \"2001:db8:255::$o\"]|" \
 		-e "s|^static-tunnel-redundant-next-hop = \[\"192.168.20\..*|static-tunnel-redundant-next-hop = [\"192.168.20.$o\", \"2001:db8:99::$o\"]|" \
+		-e "s|^address = .*|address = \"2001:db8::$n\"|; s|peer\.\"192\.0\.2\.$o\"|peer.\"2001:db8::$o\"|" \
 		"$etc/mcipsec/mcipsec.toml"
 	cat >>"$etc/mcipsec/mcipsec.toml" <<-EOT
 
@@ -132,10 +142,19 @@ route_is()
 }
 routes_say() { route_is "$1" $GW6 254 "20$2" && route_is "$1" 10.10.20.1 254 "20$2" && route_is "$1" $A1 2 "21$2"; }
 routes_shown() { { lab "$1" ip -N -6 route show table all; lab "$1" ip -N -4 route show table 254; } | sed 's/^/# /'; }
+# sees NODE: what it shows of its peer is IPv6 and up
+sees()
+{
+	[ "$(ask "$1" "$(find_object source_addr) | \"\(.peer_addr) \(.source_addr) \(.bfd_state)\"" \
+		show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")")" = "$(peer_address "$1") 2001:db8::${1#SeGW-} Up" ] &&
+		sync_is "$1" db_sync_state inSync && sync_is "$1" peer_ip_address "$(peer_address "$1")"
+}
 entries() { sync_is SeGW-1 num_entries 4 && sync_is SeGW-2 num_entries 4; }
 
-plan $((SCENE_POINTS + 28))
+plan $((SCENE_POINTS + 35))
 scene_up
+check_wait "SeGW-1 has its peer at 2001:db8::2: BFD up, MCS in sync" 20 sees SeGW-1
+check_wait "SeGW-2 has its own at 2001:db8::1: BFD up, MCS in sync" 20 sees SeGW-2
 check_wait "CE-1's ping brings tunnel-6 up, IPv6 in IPv6" 90 ping_six
 six=$(spis tunnel-6)
 one=$(spis tunnel-1)
@@ -169,6 +188,13 @@ check "CE-1 has authenticated tunnel-6 once" same_spis tunnel-6 "$six"
 
 check "force-switchover back to SeGW-1" hand_over SeGW-2
 check_wait "protection status nominal on both" 60 nominal
+wire_stop
+check_is "up to here nothing of MIMP, BFD and MCS went over IPv4" 0 between ip
+for what in "udp port 7655" "udp port 4784" "tcp port 7656"; do
+	check "of $what there is IPv6 from both, and each packet has CS6" \
+		eval 'some "$what and src host 2001:db8::1" && some "$what and src host 2001:db8::2" && [ "$(between "$what and ip6[0:2] & 0xff0 != 0xc00")" = 0 ]'
+done
+check_is "BFD has a hop limit of 255" 0 between "udp port 4784 and ip6[7] != 255"
 p1_by 2
 check_wait "P-1 sends by SeGW-2: the tunnel goes on" 20 ping_six
 check "SeGW-1 loses power" node_kill SeGW-1

@@ -14,9 +14,6 @@
 
 . "$(dirname "$0")/scene.sh"
 
-WIRE=$LAB_DIR/wire.pcap
-between() { tcpdump -n -r "$WIRE" "$1" 2>/dev/null | wc -l; }
-some() { [ "$(between "$1")" -ge 5 ]; }
 scene_configure()
 {
 	sed -i -e 's/mobike = no/&\n\t\tdscp = 110000/' -e 's/start_action = none/&\n\t\t\t\tcopy_df = no/' \
@@ -40,14 +37,7 @@ scene_configure()
 		}
 	}
 	EOT
-	[ "$1" = SeGW-1 ] || sniff
-}
-# sniff: what the chassis say to each other from the first packet on
-sniff()
-{
-	tcpdump -i w12-segw1 -n -U -w "$WIRE" 'udp port 7655 or udp port 4784 or tcp port 7656' >/dev/null 2>"$WIRE.out" &
-	sniffer=$!
-	wait_for "the capture between the chassis runs" 20 grep -q 'listening on' "$WIRE.out"
+	[ "$1" = SeGW-1 ] || wire_start
 }
 priority() { lab "$1" nft -j list counter inet wire "$2" | jq '[.nftables[].counter? // empty | .packets] | add'; }
 # esp NODE TOS: ESP packets with that octet that NODE has sent to CE-1
@@ -70,8 +60,7 @@ ping_vrrp() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 172.16.1.254 >/dev/null; }
 plan $((SCENE_POINTS + 38 + 6 + 1 + 4))
 scene_up
 check_wait "MIMP, BFD and MCS are on the wire" 60 eval 'some "udp port 7655" && some "udp port 4784" && some "tcp port 7656"'
-kill "$sniffer"
-wait "$sniffer" 2>/dev/null
+wire_stop
 for what in "udp port 7655" "udp port 4784" "tcp port 7656"; do
 	check_is "each packet of $what has CS6" 0 between "$what and ip[1] & 0xfc != 0xc0"
 	for node in 1 2; do

@@ -36,7 +36,7 @@ announcers() { lab P-1 birdc show ospf lsadb type 5 | awk '$2 == "10.10.20.1" { 
 
 source_is() { [ "$(ask "$1" "$(find_object source_addr) | .source_addr" show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")")" = "$2" ]; }
 # heard PORT EXPRESSION: such packets of MIMP, BFD and MCS that enter or leave SeGW-1 there in 3 s
-heard() { timeout 3 tcpdump -nn -l -i "$1" "(udp port 7655 or udp port 4784 or tcp port 7656) and $2" 2>/dev/null | grep -c .; }
+heard() { timeout 3 tcpdump -nn -l -i "$1" "($CHASSIS_WHAT) and $2" 2>/dev/null | grep -c .; }
 # way_is DEVICE DEVICE: of SeGW-1 to the peer, and of SeGW-2
 way_is() { lab SeGW-1 ip route get 192.0.2.12 from 192.0.2.11 | grep -q "dev $1 " && lab SeGW-2 ip route get 192.0.2.11 from 192.0.2.12 | grep -q "dev $2 "; }
 direct() { way_is int-SeGW1-SeGW2 int-SeGW2-SeGW1; }

@@ -49,6 +49,22 @@ missed_none()
 		! grep -qE '^[1-9][0-9]* packets? dropped by interface' "$1"
 }
 
+# The gateways' own protocols, MIMP, BFD and MCS, on the link between them (w12-segw1).
+CHASSIS_WHAT='udp port 7655 or udp port 4784 or tcp port 7656'
+WIRE=$OBS_DIR/wire.pcap
+# wire_start / wire_stop: a capture of them; from the first packet on if the agents do not run yet.
+wire_start()
+{
+	mkdir -p "$OBS_DIR"
+	tcpdump -i w12-segw1 -n -U -w "$WIRE" "$CHASSIS_WHAT" >/dev/null 2>"$WIRE.out" &
+	wire_pid=$!
+	wait_for "the capture between the chassis runs" 20 grep -q 'listening on' "$WIRE.out"
+}
+wire_stop() { kill "$wire_pid" && wait "$wire_pid" 2>/dev/null; }
+# between EXPRESSION: how many such packets it has; some EXPRESSION: at least 5
+between() { tcpdump -n -r "$WIRE" "$1" 2>/dev/null | wc -l; }
+some() { [ "$(between "$1")" -ge 5 ]; }
+
 # sequence_numbers: what the captures say about I3. Sets i3 to the report.
 sequence_numbers() { i3=$(capture repeats "${CAPTURES[@]}"); }
 esp_seen() { [ "$(jq .packets <<<"$i3")" -ge "$1" ]; }
