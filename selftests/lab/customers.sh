@@ -4,20 +4,29 @@
 # each with an identity, an address and a network of its own; CE-1 plays them all.
 # Customer n has 10.10.11.n outside and 192.168.3.n inside.
 #
-# Sourced after scene.sh. CUSTOMERS is their number, at most 250.
+# Sourced after scene.sh. CUSTOMERS is their number, at most 250. With CUSTOMERS_IP=6 they
+# have 2001:db8:11::n and 2001:db8:a3::n, in a network that is long_ipv6.sh's.
 
 CUSTOMERS=${CUSTOMERS:-8}
+CUSTOMERS_IP=${CUSTOMERS_IP:-4}
+case $CUSTOMERS_IP in
+4) CUSTOMERS_GW=10.10.20.1 CUSTOMERS_FAR=192.168.2.1 CUSTOMERS_OUT=10.10.11. CUSTOMERS_IN=192.168.3.
+	CUSTOMERS_OUT_NET=${CUSTOMERS_OUT}0/24 CUSTOMERS_IN_NET=${CUSTOMERS_IN}0/24 CUSTOMERS_VIA=172.16.1.100 CUSTOMERS_BITS=32 ;;
+6) CUSTOMERS_GW=2001:db8:20::1 CUSTOMERS_FAR=2001:db8:a2::1 CUSTOMERS_OUT=2001:db8:11:: CUSTOMERS_IN=2001:db8:a3::
+	CUSTOMERS_OUT_NET=$CUSTOMERS_OUT/64 CUSTOMERS_IN_NET=$CUSTOMERS_IN/64 CUSTOMERS_VIA=2001:db8:16::100 CUSTOMERS_BITS=128 ;;
+esac
 
 # The gateways shunt what is dynamic tunnels' as they do what is static tunnels'.
 dynamic_next_hops()	# NODE
 {
-	local peer=$((3 - ${1#SeGW-})) etc=$LAB_DIR/$1/etc/mcipsec/conf.d
+	local peer=$((3 - ${1#SeGW-})) etc=$LAB_DIR/$1/etc/mcipsec/conf.d public=192.168.255. private=192.168.20.
+	[ "$CUSTOMERS_IP" = 4 ] || public=2001:db8:255:: private=2001:db8:99::
 	mkdir -p "$etc"
 	cat >"$etc/dynamic-next-hops.toml" <<-EOT
 	[ipsec.public."int-IPsec-Public-1"]
-	dynamic-tunnel-redundant-next-hop = ["192.168.255.$peer"]
+	dynamic-tunnel-redundant-next-hop = ["$public$peer"]
 	[ipsec.private."int-IPsec-Private-1"]
-	dynamic-tunnel-redundant-next-hop = ["192.168.20.$peer"]
+	dynamic-tunnel-redundant-next-hop = ["$private$peer"]
 	EOT
 }
 
@@ -36,8 +45,8 @@ customers_files()	# NODE: a gateway, before its daemons start
 	connections {
 		customers {
 			version = 2
-			local_addrs = 10.10.20.1
-			remote_addrs = 10.10.11.0/24
+			local_addrs = $CUSTOMERS_GW
+			remote_addrs = $CUSTOMERS_OUT_NET
 			proposals = aes128-sha256-x25519
 			rekey_time = 172800s
 			dpd_delay = 0s
@@ -45,15 +54,15 @@ customers_files()	# NODE: a gateway, before its daemons start
 			unique = never
 			local {
 				auth = psk
-				id = 10.10.20.1
+				id = $CUSTOMERS_GW
 			}
 			remote {
 				auth = psk
 			}
 			children {
 				customers {
-					local_ts = 192.168.2.1/32
-					remote_ts = 192.168.3.0/24
+					local_ts = $CUSTOMERS_FAR/$CUSTOMERS_BITS
+					remote_ts = $CUSTOMERS_IN_NET
 					esp_proposals = aes128gcm16
 					rekey_time = 7200s
 					if_id_in = 0x10003
@@ -69,13 +78,13 @@ customers_files()	# NODE: a gateway, before its daemons start
 		}
 	}
 	EOT
-	bird_exports "$1" 192.168.3.0/24+
+	[ "$CUSTOMERS_IP" = 6 ] || bird_exports "$1" "$CUSTOMERS_IN_NET+"
 }
 
 customers_net_gateway()	# NODE
 {
 	net_batch "$1" <<-EOT
-	route add 10.10.11.0/24 via 172.16.1.100
+	route add $CUSTOMERS_OUT_NET via $CUSTOMERS_VIA
 	link add customers mtu 1400 master vprn2 type xfrm dev lo if_id 0x10003
 	link set customers up
 	EOT
@@ -91,22 +100,21 @@ customers_net()	# after topo_up
 		cat <<-EOT
 		link add customers mtu 1400 master vprn2 type xfrm dev lo if_id 0x10003
 		link set customers up
-		rule add from 192.168.3.0/24 lookup 3 pref 900
-		route add 192.168.2.1/32 dev customers table 3
+		route add $CUSTOMERS_FAR/$CUSTOMERS_BITS dev customers table 3
 		EOT
 		for n in $(seq "$CUSTOMERS"); do
-			echo "addr add 10.10.11.$n/32 dev int-IPsec-Pub-1"
-			echo "addr add 192.168.3.$n/32 dev int-loopback-1"
+			echo "addr add $CUSTOMERS_OUT$n/$CUSTOMERS_BITS dev int-IPsec-Pub-1"
+			echo "addr add $CUSTOMERS_IN$n/$CUSTOMERS_BITS dev int-loopback-1"
 		done
-	} | net_batch CE-1 || return 1
+	} | net_batch CE-1 && lab CE-1 ip "-$CUSTOMERS_IP" rule add from "$CUSTOMERS_IN_NET" lookup 3 pref 900 || return 1
 	{
 		echo "connections {"
 		for n in $(seq "$CUSTOMERS"); do
 			cat <<-EOT
 			customer-$n {
 				version = 2
-				local_addrs = 10.10.11.$n
-				remote_addrs = 10.10.20.1
+				local_addrs = $CUSTOMERS_OUT$n
+				remote_addrs = $CUSTOMERS_GW
 				proposals = aes128-sha256-x25519
 				mobike = no
 				local {
@@ -115,12 +123,12 @@ customers_net()	# after topo_up
 				}
 				remote {
 					auth = psk
-					id = 10.10.20.1
+					id = $CUSTOMERS_GW
 				}
 				children {
 					customer-$n {
-						local_ts = 192.168.3.$n/32
-						remote_ts = 192.168.2.1/32
+						local_ts = $CUSTOMERS_IN$n/$CUSTOMERS_BITS
+						remote_ts = $CUSTOMERS_FAR/$CUSTOMERS_BITS
 						esp_proposals = aes128gcm16
 						if_id_in = 0x10003
 						if_id_out = 0x10003
@@ -149,7 +157,7 @@ customers_up()
 	done
 }
 
-customer_pings() { lab CE-1 ping -I vprn2 -I "192.168.3.$1" -c 1 -W 1 192.168.2.1; }
+customer_pings() { lab CE-1 ping -I vprn2 -I "$CUSTOMERS_IN$1" -c 1 -W 1 "$CUSTOMERS_FAR"; }
 customers_ping()
 {
 	local n

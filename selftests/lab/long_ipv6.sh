@@ -9,8 +9,13 @@
 #
 # The chassis know each other by IPv6 alone: MIMP, BFD and MCS go from system address to
 # system address, 2001:db8::1 and 2001:db8::2, by a static route over the link between them.
+#
+# Customers of a dynamic tunnel come over IPv6, too: reverse routes by state on both, and
+# shunting by next-hops of their own. Control: before these are there, nothing is shunted.
 
+CUSTOMERS=2 CUSTOMERS_IP=6
 . "$(dirname "$0")/scene.sh"
+. "$(dirname "$0")/customers.sh"
 
 GW6=2001:db8:20::1
 CE6=2001:db8:10::1
@@ -73,6 +78,9 @@ scene_configure()
 	${policy}base-priority = $((300 - 100 * n))
 	EOT
 	six_tunnel "$node"
+	customers_files "$node"
+	rm "$etc/mcipsec/conf.d/dynamic-next-hops.toml"
+	[ "$n" = 1 ] || customers_net
 	cat >>"$etc/keepalived/keepalived.conf" <<-EOT
 	track_file mcipsec_VRRP16 {
 		file /run/mcipsec/vrrp/VRRP16.track
@@ -120,12 +128,19 @@ ends_configure()
 	addr add 2001:db8:202::2/64 dev sdp-200 nodad
 	addr add 2001:db8:203::2/64 dev sdp-300 nodad
 	route add table 2 $A1/128 via 2001:db8:202::1 dev sdp-200
+	route add table 2 $CUSTOMERS_IN_NET via 2001:db8:202::1 dev sdp-200
 	EOT
 }
 
 ping_six() { lab CE-1 ping -I vprn2 -I $A1 -c 1 -W 1 $A2; }
 ce_by() { lab CE-1 ip -6 route replace $GW6/128 via "2001:db8:16::$1"; }
-p1_by() { lab P-1 ip -6 route replace table 2 $A1/128 via "2001:db8:20$(($1 + 1))::1" dev "sdp-$((100 + 100 * $1))"; }
+p1_by()
+{
+	local net
+	for net in $A1/128 "$CUSTOMERS_IN_NET"; do
+		lab P-1 ip -6 route replace table 2 "$net" via "2001:db8:20$(($1 + 1))::1" dev "sdp-$((100 + 100 * $1))" || return 1
+	done
+}
 vrrp6_is() { lab "$1" ip -6 -o addr show | grep -q ' 2001:db8:16::254/'; }
 vrrp16() { ask "$1" '[.. | objects | select(.instance == "VRRP16")][0] | "\(.state) \(.in_use_pri)"' show router vrrp instance; }
 vrrp16_is() { [ "$(vrrp16 "$1")" = "$2" ]; }
@@ -149,16 +164,32 @@ sees()
 		show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")")" = "$(peer_address "$1") 2001:db8::${1#SeGW-} Up" ] &&
 		sync_is "$1" db_sync_state inSync && sync_is "$1" peer_ip_address "$(peer_address "$1")"
 }
-entries() { sync_is SeGW-1 num_entries 4 && sync_is SeGW-2 num_entries 4; }
+entries() { sync_is SeGW-1 num_entries "$1" && sync_is SeGW-2 num_entries "$1"; }
+# reverse_are NODE PROTOCOL: each customer has its route there, with that protocol and no other
+reverse_are()
+{
+	[ "$(lab "$1" ip -N -6 route show table 2 dev customers | grep -c "^$CUSTOMERS_IN")" = "$CUSTOMERS" ] &&
+		[ "$(lab "$1" ip -N -6 route show table 2 dev customers proto "$2" | grep -c "^$CUSTOMERS_IN")" = "$CUSTOMERS" ]
+}
+customers_next_hops() { dynamic_next_hops "$1" && lab "$1" mcipsec reload; }
+# customers_inner SINCE: ESP of customer 1 between the gateways
+customers_inner() { capture from "${CUSTOMERS_OUT}1" "$OBS_DIR/inner.pcap" --from "$1" | jq .esp; }
+customers_same() { [ -n "$ike" ] && [ "$(customers_ike)" = "$ike" ]; }
 
-plan $((SCENE_POINTS + 35))
+plan $((SCENE_POINTS + 52))
 scene_up
 check_wait "SeGW-1 has its peer at 2001:db8::2: BFD up, MCS in sync" 20 sees SeGW-1
 check_wait "SeGW-2 has its own at 2001:db8::1: BFD up, MCS in sync" 20 sees SeGW-2
 check_wait "CE-1's ping brings tunnel-6 up, IPv6 in IPv6" 90 ping_six
 six=$(spis tunnel-6)
 one=$(spis tunnel-1)
-check_wait "four entries on both" 30 entries
+check_wait "four entries on both" 30 entries 4
+check "the customers of the dynamic tunnel set up theirs, over IPv6" customers_up
+check_wait "each has its entries on both" 40 entries $((4 + 2 * CUSTOMERS))
+check_wait "SeGW-1 has a reverse route for each, ipsec-master-with-peer" 10 reverse_are SeGW-1 201
+check_wait "SeGW-2 has them as ipsec-non-master" 10 reverse_are SeGW-2 203
+check_wait "every customer's ping is answered" 40 customers_ping
+ike=$(customers_ike)
 check_wait "protection status nominal on both" 60 nominal
 check_wait "VRRPv3 for IPv6: master on SeGW-1 with in-use 200" 20 eval 'vrrp6_is SeGW-1 && vrrp16_is SeGW-1 "Master 200"'
 check_wait "backup on SeGW-2" 20 vrrp16_is SeGW-2 "Backup 100"
@@ -174,8 +205,17 @@ check_wait "VRRPv3 for IPv6 follows" 20 eval 'vrrp6_is SeGW-2 && ! vrrp6_is SeGW
 check_wait "SeGW-2's routes say master with peer" 20 routes_say SeGW-2 1
 check_wait "SeGW-1's say non-master" 20 routes_say SeGW-1 3
 check "what P-1 sends by SeGW-1 is shunted to SeGW-2" above SeGW-1 shunt_private "$private"
+check_wait "SeGW-2's reverse routes say master with peer" 20 reverse_are SeGW-2 201
+check_wait "SeGW-1's say non-master" 20 reverse_are SeGW-1 203
+check_not "control: P-1 sends to the customers by SeGW-1, which has no next-hop for dynamic tunnels" customer_pings 1
+check "it gets some, and SeGW-2" eval 'customers_next_hops SeGW-1 && customers_next_hops SeGW-2'
+check_wait "every customer's ping is answered: SeGW-1 shunts" 20 customers_ping
+now=$EPOCHREALTIME
+check_is "none of their ESP has gone from gateway to gateway" 0 customers_inner 0
 public=$(counter SeGW-1 shunt_public)
 ce_by 1
+check_wait "the customers send by SeGW-1: their pings are answered" 20 customers_ping
+check_wait "their ESP is shunted over IPv6" 20 eval '[ "$(customers_inner "$now")" -gt 0 ]'
 check_wait "CE-1 sends by SeGW-1: the tunnel goes on" 20 ping_six
 check_wait "its ESP is shunted over IPv6" 20 above SeGW-1 shunt_public "$public"
 ce_by 254
@@ -185,6 +225,7 @@ diag "over the switchover: $(grep received "$LAB_DIR/CE-1/log/six.out")"
 check "at most 5 pings were lost" \
 	awk '/received/ { found = 1; exit !($1 - $4 <= 5 && $4 > 20) } END { if (!found) exit 1 }' "$LAB_DIR/CE-1/log/six.out"
 check "CE-1 has authenticated tunnel-6 once" same_spis tunnel-6 "$six"
+check "and so have the customers" customers_same
 
 check "force-switchover back to SeGW-1" hand_over SeGW-2
 check_wait "protection status nominal on both" 60 nominal
@@ -200,7 +241,10 @@ check_wait "P-1 sends by SeGW-2: the tunnel goes on" 20 ping_six
 check "SeGW-1 loses power" node_kill SeGW-1
 check_wait "SeGW-2 serves" 30 gate_is SeGW-2 forward
 check_wait "CE-1's ping over IPv6 goes on" 30 ping_six
+check_wait "every customer's ping is answered" 30 customers_ping
 check_wait "SeGW-2's routes say master without peer" 20 routes_say SeGW-2 2
+check_wait "its reverse routes, too" 20 reverse_are SeGW-2 202
 check "CE-1 has authenticated tunnel-6 once" same_spis tunnel-6 "$six"
 check "and tunnel-1 once" same_spis tunnel-1 "$one"
+check "and each customer" customers_same
 scene_end
