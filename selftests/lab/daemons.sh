@@ -57,6 +57,28 @@ bird_start()
 # bird_exports GATEWAY PREFIX: one more that its customers have, before BIRD starts.
 bird_exports() { sed -i "s|^\(define CE1_INTERNAL = \[ .*\) \]|\1, $2 ]|" "$LAB_DIR/$1/etc/bird/bird.conf"; }
 
+# bird_include NODE FILE [LINE...]: at the end of its file an example, below what its head asks for
+bird_include()
+{
+	cp "$LAB_SRC/../../bird-conf/examples/$2" "$LAB_DIR/$1/etc/bird/" &&
+		printf '%s\n' "${@:3}" "include \"$2\";" >>"$LAB_DIR/$1/etc/bird/bird.conf"
+}
+
+# bird_six PREFIX: IPv6 on the SDPs and in the files of the gateways and P-1, before BIRD
+# starts; PREFIX is what CE-1 has.
+bird_six()
+{
+	local n
+	for n in 1 2; do
+		lab "SeGW-$n" ip -6 addr add "2001:db8:20$((n + 1))::1/64" dev "sdp-$((n + 1))00" nodad &&
+			lab P-1 ip -6 addr add "2001:db8:20$((n + 1))::2/64" dev "sdp-$((n + 1))00" nodad &&
+			bird_include "SeGW-$n" ipv6.conf "define SIX_LOCAL = 2001:db8:20$((n + 1))::1;" "define SIX_P1 = 2001:db8:20$((n + 1))::2;" \
+				"define SIX_WITHOUT_PEER = $((300 - n * 100));" "define CE1_INTERNAL6 = [ $1 ];" || return 1
+	done
+	bird_include P-1 p1-ipv6.conf "define SIX_SEGW1 = 2001:db8:202::1;" "define SIX_P1_1 = 2001:db8:202::2;" \
+		"define SIX_SEGW2 = 2001:db8:203::1;" "define SIX_P1_2 = 2001:db8:203::2;"
+}
+
 keepalived_start()
 {
 	lab "$1" mkdir -p /run/mcipsec/vrrp

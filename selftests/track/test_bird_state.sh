@@ -23,32 +23,6 @@ at_p1()
 p1_has() { [ "$(at_p1 "$1" | paste -sd, -)" = "$2" ]; }
 p1_has6() { [ "$(at_p1 "$1" vprn2_6 | paste -sd, -)" = "$2" ]; }
 
-# six NODE DEVICE... : IPv6 on the SDPs, and in BIRD's file what its head asks for
-six_addr() { lab "$1" ip -6 addr add "$2/64" dev "$3" nodad; }
-six_up()
-{
-	local examples=$LAB_SRC/../../bird-conf/examples n sdp
-	cp "$examples/p1-ipv6.conf" "$LAB_DIR/P-1/etc/bird/"
-	for n in 1 2; do
-		sdp=$((n + 1))00
-		cp "$examples/ipv6.conf" "$LAB_DIR/SeGW-$n/etc/bird/"
-		six_addr SeGW-$n 2001:db8:20$((n + 1))::1 sdp-$sdp && six_addr P-1 2001:db8:20$((n + 1))::2 sdp-$sdp || return 1
-		cat >>"$LAB_DIR/SeGW-$n/etc/bird/bird.conf" <<-EOT
-		define SIX_LOCAL = 2001:db8:20$((n + 1))::1;
-		define SIX_P1 = 2001:db8:20$((n + 1))::2;
-		define SIX_WITHOUT_PEER = $((300 - n * 100));
-		define CE1_INTERNAL6 = [ $CE1_6 ];
-		include "ipv6.conf";
-		EOT
-	done
-	cat >>"$LAB_DIR/P-1/etc/bird/bird.conf" <<-EOT
-	define SIX_SEGW1 = 2001:db8:202::1;
-	define SIX_P1_1 = 2001:db8:202::2;
-	define SIX_SEGW2 = 2001:db8:203::1;
-	define SIX_P1_2 = 2001:db8:203::2;
-	include "p1-ipv6.conf";
-	EOT
-}
 CE1_6=2001:db8:a1::1/128
 route6() { lab "$1" ip -6 route replace table 2 "$2" dev tunnel-1 proto "$3"; }
 
@@ -68,7 +42,7 @@ true_for()
 
 plan 26
 check "topology is up" topo_up || tap_end
-check "IPv6 on the SDPs, and in BIRD's files" six_up
+check "IPv6 on the SDPs, and in BIRD's files" bird_six $CE1_6
 for node in SeGW-1 SeGW-2 P-1; do
 	bird_start "$node" || fail "BIRD of $node takes its file"
 done
