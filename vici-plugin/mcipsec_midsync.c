@@ -148,6 +148,21 @@ static bool build(mcipsec_ike_entry_t *entry, ike_sa_t *ike_sa,
 }
 
 /**
+ * Could the peer encrypt an answer? The question has message id 0. With an AEAD charon
+ * makes the IV of the message id, refuses one that it has used and ends the IKE_SA, so
+ * a peer like it must not be asked once it has answered a request of ours.
+ */
+static bool can_answer(ike_sa_t *ike_sa)
+{
+	proposal_t *proposal = ike_sa->get_proposal(ike_sa);
+	uint16_t alg;
+
+	return !ike_sa->get_message_id(ike_sa, TRUE) || !proposal ||
+		   !proposal->get_algorithm(proposal, ENCRYPTION_ALGORITHM, &alg, NULL) ||
+		   !encryption_algorithm_is_aead(alg);
+}
+
+/**
  * May the peer of an IKE_SA be asked? Lock held.
  */
 static bool can_ask(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
@@ -157,7 +172,8 @@ static bool can_ask(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 
 	return group && !entry->sync.proposed && group->sync != MCIPSEC_SYNC_NO &&
 		   ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
-		   ike_sa->supports_extension(ike_sa, EXT_IKE_MESSAGE_ID_SYNC);
+		   ike_sa->supports_extension(ike_sa, EXT_IKE_MESSAGE_ID_SYNC) &&
+		   can_answer(ike_sa);
 }
 
 static job_requeue_t ask_job(ask_t *ask);
