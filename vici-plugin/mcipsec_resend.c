@@ -172,19 +172,57 @@ static job_requeue_t repeat_job(repeat_t *repeat)
 
 /**
  * Is a request a rekey of the IKE_SA itself? Whoever answers it takes an IKE_SA up
- * that only the chassis before us has the secret of.
+ * that only the chassis before us has the secret of. Of fragments the peer may have
+ * some, and waits for the others.
  */
 static bool rekeys_ike(mcipsec_ike_entry_t *entry)
 {
 	return entry->request_type == CREATE_CHILD_SA &&
-		   entry->request_proto == PROTO_NONE;
+		   entry->request_proto == PROTO_NONE &&
+		   array_count(entry->request) == 1;
+}
+
+/**
+ * Put an empty request in the place of one that rekeys the IKE_SA, for the next
+ * chassis, too. The lock is not held.
+ */
+static void replace_rekey(mcipsec_table_t *table, ike_sa_t *ike_sa,
+						  const uint8_t key[MCIPSEC_KEY_IKE])
+{
+	mcipsec_ike_entry_t *entry;
+	bool replaced = FALSE;
+	keymat_t *keymat;
+
+	keymat = mcipsec_keys_derive(table, ike_sa, key);
+	if (!keymat)
+	{
+		return;
+	}
+	table->lock->lock(table->lock);
+	entry = table->get_ike(table, key, FALSE);
+	if (entry && rekeys_ike(entry) &&
+		mcipsec_keys_request(keymat, ike_sa, entry->request_mid, chunk_empty,
+							 &entry->request))
+	{
+		DBG1(DBG_IKE, "giving up the rekey of the IKE_SA that the other "
+			 "chassis began, asking for life with its message ID %u",
+			 entry->request_mid);
+		entry->request_type = INFORMATIONAL;
+		replaced = TRUE;
+	}
+	table->lock->unlock(table->lock);
+	keymat->destroy(keymat);
+	if (replaced && resend)
+	{
+		resend->announce->changes(resend->announce, ike_sa,
+								  ike_sa->get_message_id(ike_sa, FALSE));
+	}
 }
 
 status_t mcipsec_resend_request(mcipsec_table_t *table, ike_sa_t *ike_sa)
 {
 	uint8_t key[MCIPSEC_KEY_IKE];
 	mcipsec_ike_entry_t *entry;
-	keymat_t *keymat = NULL;
 	bool pending, useless;
 
 	mcipsec_ike_key(ike_sa->get_id(ike_sa), key);
@@ -207,25 +245,15 @@ status_t mcipsec_resend_request(mcipsec_table_t *table, ike_sa_t *ike_sa)
 	}
 	if (useless)
 	{
-		keymat = mcipsec_keys_derive(table, ike_sa, key);
+		replace_rekey(table, ike_sa, key);
 	}
 	table->lock->lock(table->lock);
 	entry = table->get_ike(table, key, FALSE);
 	if (entry)
 	{
-		if (keymat && rekeys_ike(entry) &&
-			mcipsec_keys_request(keymat, ike_sa, entry->request_mid, chunk_empty,
-								 &entry->request))
-		{
-			DBG1(DBG_IKE, "giving up the rekey of the IKE_SA that the other "
-				 "chassis began, asking for life with its message ID %u",
-				 entry->request_mid);
-			entry->request_type = INFORMATIONAL;
-		}
 		send_once(table, ike_sa, entry, 0);
 	}
 	table->lock->unlock(table->lock);
-	DESTROY_IF(keymat);
 	return SUCCESS;
 }
 
