@@ -148,16 +148,16 @@ static bool build(mcipsec_ike_entry_t *entry, ike_sa_t *ike_sa,
 }
 
 /**
- * Could the peer encrypt an answer? The question has message id 0. With an AEAD charon
- * makes the IV of the message id, refuses one that it has used and ends the IKE_SA, so
- * a peer like it must not be asked once it has answered a request of ours.
+ * Could the peer encrypt an answer? The question has message id 0, and so has its
+ * repetition. With an AEAD charon makes the IV of the message id, refuses one that it
+ * has used and ends the IKE_SA, so a peer like it must not be asked.
  */
 static bool can_answer(ike_sa_t *ike_sa)
 {
 	proposal_t *proposal = ike_sa->get_proposal(ike_sa);
 	uint16_t alg;
 
-	return !ike_sa->get_message_id(ike_sa, TRUE) || !proposal ||
+	return !proposal ||
 		   !proposal->get_algorithm(proposal, ENCRYPTION_ALGORITHM, &alg, NULL) ||
 		   !encryption_algorithm_is_aead(alg);
 }
@@ -387,27 +387,24 @@ static job_requeue_t ask_job(ask_t *ask)
 	{
 		status = raise_proposal(this, ike_sa, ask);
 	}
-	if (status == SUCCESS)
-	{
-		this->table->lock->lock(this->table->lock);
-		entry = this->table->get_ike(this->table, ask->key, FALSE);
-		if (entry && !ask->proposed)
-		{
-			entry->sync.due = FALSE;
-		}
-		if (entry && entry->sync.proposed &&
-			(!ask->proposed || entry->sync.proposed == ask->proposed))
-		{
-			old = entry->sync.old;
-			sent = send_once(ike_sa, entry, ask->tries);
-			group = this->table->get_group(this->table, entry->group, FALSE);
-			if (!sent && group)
-			{
-				group->n.sync_failed++;
-			}
-		}
-		this->table->lock->unlock(this->table->lock);
+	this->table->lock->lock(this->table->lock);
+	entry = this->table->get_ike(this->table, ask->key, FALSE);
+	if (entry && !ask->proposed)
+	{	/* asked, or not to be asked: others may go on */
+		entry->sync.due = FALSE;
 	}
+	if (status == SUCCESS && entry && entry->sync.proposed &&
+		(!ask->proposed || entry->sync.proposed == ask->proposed))
+	{
+		old = entry->sync.old;
+		sent = send_once(ike_sa, entry, ask->tries);
+		group = this->table->get_group(this->table, entry->group, FALSE);
+		if (!sent && group)
+		{
+			group->n.sync_failed++;
+		}
+	}
+	this->table->lock->unlock(this->table->lock);
 	if (!sent)
 	{
 		DBG1(DBG_IKE, "peer does not say its message IDs, going on with ours");
