@@ -66,7 +66,7 @@ std::string events_text(const std::vector<PriorityEventConfig> &events)
 }
 
 // Peers, tunnel-groups and what joins the two are built when the agent starts. Those that
-// come start it anew, those that go were in use.
+// come start it anew, and so does a whole group that goes; the others that go were in use.
 void flatten_peer(Flattener &f, const std::string &base, const PeerConfig &p)
 {
     const auto part = [&](GroupId group) { return Context{group, p.address, Apply::Restart, Apply::PlannedRestart}; };
@@ -164,7 +164,11 @@ std::vector<Change> diff(const Config &before, const Config &after)
     for (const auto &l : old_leaves) {
         if (new_by_path.contains(l.path()) || (!l.key.empty() && !new_by_path.contains(l.section)))
             continue;
-        out.push_back({l.path(), l.key.empty() ? "there" : l.value, "", l.removal, l.group, l.peer, before.where_of(l.path())});
+        Change c{l.path(), l.key.empty() ? "there" : l.value, "", l.removal, l.group, l.peer, before.where_of(l.path())};
+        // Seed "Operational Conditions": to remove a tunnel-group, it must be shut down.
+        if (const auto g = before.tunnel_group.find(l.group); l.removal == Apply::Restart && g != before.tunnel_group.end() && !after.tunnel_group.contains(l.group))
+            c.apply = g->second.shutdown ? Apply::PlannedRestart : Apply::GroupShutdown;
+        out.push_back(std::move(c));
     }
     for (const auto &l : new_leaves) {
         const auto path = l.path();

@@ -683,7 +683,8 @@ Expected<Engine::Reloaded> Engine::reload()
     };
     if (!next)
         return refuse(next.error());
-    Config with_admin = admin_.apply(*next);
+    auto admin = admin_;        // what a refused file lacks is not forgotten
+    Config with_admin = admin.apply(*next);
     auto changes = check_reload(config_, with_admin);
     if (!changes)
         return refuse(changes.error());
@@ -695,13 +696,14 @@ Expected<Engine::Reloaded> Engine::reload()
         if (stopping_ || restart_asks_ > 0 || !peers_begun_)
             return refuse({-EBUSY, "a start or planned restart of mcipsecd is under way, try again"});
         loop_.post([this] { restart(true); });
-        next->warnings.push_back("peers and tunnel-groups come by a planned restart of mcipsecd, which is asked for now: show log says whether the peers grant it");
+        next->warnings.push_back("peers and tunnel-groups come and go by a planned restart of mcipsecd, which is asked for now: show log says whether the peers grant it");
         for (const auto &[id, g] : groups_)
             if (const auto *peer = with_admin.peer_of(id); peer && peer->address != g.peer)
                 next->warnings.push_back(fmt::format("tunnel-group {} begins in discovery: it does not forward until its peer is reached or discovery-interval is over", id));
         return Reloaded{std::move(*changes), next->warnings};
     }
     file_ = std::move(*next);
+    admin_ = std::move(admin);
     apply_config(with_admin);
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
     for (const auto &w : file_.warnings)

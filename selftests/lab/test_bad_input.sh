@@ -127,7 +127,7 @@ reload_refused()	# PATTERN: SIGHUP, and wait for the refusal
 }
 sed -i "${line}s/.*/keep-alive-interval = 99.0/" "$config"
 where="mcipsec\.toml:$line: .*keep-alive-interval.*50"
-check "what systemctl reload asks first: mcipsecd -t names file, line and what is allowed, exit 1" \
+check "mcipsecd -t names file, line and what is allowed, exit 1" \
 	exits 1 "$where" lab SeGW-2 mcipsecd -t
 check "so does config check" exits 1 "$where" lab SeGW-2 mcipsec config check
 check "SIGHUP is refused with the same words" reload_refused "$where"

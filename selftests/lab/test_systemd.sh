@@ -50,7 +50,7 @@ no_denials() { ! journal SeGW-1 mcipsecd -o cat | grep -E 'Operation not permitt
 same_tunnel() { [ -n "$ike" ] && [ "$(ce_ike_spis)" = "$ike" ]; }
 up_and_settled() { roles "$@" && nominal; }
 
-plan 60
+plan 62
 check "topology is up" topo_up
 check "keys" gateway_keys
 systemd_prepare SeGW-1
@@ -110,6 +110,9 @@ sed -i 's/^keep-alive-interval = .*/keep-alive-interval = 99.0/' "$config"
 check_not "reload of a wrong file fails" lab SeGW-1 systemctl reload mcipsecd
 check "the journal says where and what" journal_says SeGW-1 mcipsecd 'mcipsec\.toml:[0-9]+: .*keep-alive-interval'
 check "the unit stays active" active SeGW-1 mcipsecd
+sed 's/^active-mda-number = .*/active-mda-number = 2/; s|^mda = .*|mda = ["1/2", "2/2"]|' "$config.good" >"$config"
+check_not "nor is taken what needs a shutdown" lab SeGW-1 systemctl reload mcipsecd
+check "the journal says what it needs" journal_says SeGW-1 mcipsecd 'mcipsec\.toml:[0-9]+: needs tunnel-group 1 shutdown'
 mv "$config.good" "$config"
 check "reload of the right one does not" lab SeGW-1 systemctl reload mcipsecd
 check_wait "it is applied" 20 journal_says SeGW-1 mcipsecd 'configuration applied, 0 changes'

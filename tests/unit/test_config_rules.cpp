@@ -375,7 +375,7 @@ void test_diff(void **)
     // A new section is one change, not one a key; its removal too.
     const auto more = good(kSegw1 + "[isa.tunnel-group.2]\n[ipsec.public.b]\ntunnel-group = 2\nlocal-gateway-address = [\"10.10.20.2\"]\n");
     assert_int_equal(diff(a, more).size(), 5);      // group, rekey, sequence, its default member, public
-    assert_true(diff(more, a)[0].apply == Apply::Restart);
+    assert_true(diff(more, a)[0].apply == Apply::GroupShutdown);
 }
 
 void test_reload(void **)
@@ -392,7 +392,7 @@ void test_reload(void **)
     const auto run = with(kSegw1, "[system]", "[system]\nrun-dir = \"/run/x\"");
     reload(kSegw1, run, "m.toml:2: needs a restart of mcipsecd");
     const auto group = kSegw1 + "[isa.tunnel-group.2]\n[ipsec.public.b]\ntunnel-group = 2\nlocal-gateway-address = [\"10.10.20.2\"]\n";
-    reload(group, kSegw1, fmt::format("m.toml:{}: needs a restart of mcipsecd", line_of(group, "[isa.tunnel-group.2]")));
+    reload(group, kSegw1, fmt::format("m.toml:{}: needs tunnel-group 2 shutdown", line_of(group, "[isa.tunnel-group.2]")));
     reload(kSegw1, group, "");
 }
 

@@ -361,7 +361,11 @@ void objects_come_and_go_or_are_refused(void **)
         assert_true(std::any_of(r->begin(), r->end(), [&](const Change &c) { return c.path == what && c.apply == Apply::PlannedRestart; }));
     };
     comes(base, group, "isa.tunnel-group.2");
-    refused(group, base, "needs a restart of mcipsecd (isa.tunnel-group.2 is no longer there)");
+    // What is in use does not go; shut down it does, in the same way.
+    refused(group, base, "needs tunnel-group 2 shutdown (isa.tunnel-group.2 is no longer there)");
+    auto shut = group;
+    shut.tunnel_group.at(2).shutdown = true;
+    comes(shut, base, "isa.tunnel-group.2");
     const auto second = full("[redundancy.multi-chassis.peer.\"192.0.2.3\"]\nauthentication-key-file = \"/k\"\nsource-address = \"192.0.2.8\"\n");
     comes(base, second, "redundancy.multi-chassis.peer.\"192.0.2.3\"");
     refused(second, base, "needs a restart of mcipsecd (redundancy.multi-chassis.peer.\"192.0.2.3\" is no longer there)");
