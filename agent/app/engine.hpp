@@ -24,6 +24,7 @@
 #include "app/config.hpp"
 #include "app/config_watch.hpp"
 #include "app/control_dispatch.hpp"
+#include "app/crypto_errors.hpp"
 #include "app/member_watch.hpp"
 #include "app/metrics_file.hpp"
 #include "app/peer_control.hpp"
@@ -161,6 +162,7 @@ private:
     std::map<std::string, RestartState::Vrrp> saved_vrrp() const;
     void cancel_restart();
     void give_up_reload(const std::string &why);
+    Expected<void> module_there();
     void ask_for_restart();
     void restart_granted(const IpAddress &peer, Time expiry);
     void restart_denied(const IpAddress &peer);
@@ -206,6 +208,7 @@ private:
     void check_skew();
     void check_keys();
     void check_crypto_errors(Time now);
+    std::optional<CryptoErrors::Owner> owner_of(const io::XfrmSa &sa) const;
     void check_rp_filter(Time now);
     Expected<void> wire_sync(SyncControl &s);
 
@@ -253,8 +256,8 @@ private:
     Time mend_at_{};
     bool plan_armed_ = false;
     bool plan_failed_ = false;      // told once, tried again
-    std::map<std::string, std::uint64_t> xfrm_stat_;
-    Time xfrm_stat_at_{}, rp_filter_at_{};
+    CryptoErrors crypto_errors_;
+    Time crypto_errors_at_{}, rp_filter_at_{};
     bool first_boot_ = true, peers_begun_ = false;
     bool stopping_ = false, anew_ = false, stop_then_ = false;
     std::set<GroupId> purge_due_;                           // new to mc-ipsec, with standby-restart: its IKE states go

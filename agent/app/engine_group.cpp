@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <net/if.h>
 
@@ -313,7 +314,9 @@ Expected<void> Engine::watch_members()
         if (groups_.empty())
             return {};
         const auto info = kernel_->group_get(groups_.begin()->first);
-        return info || info.error().code == -ENOENT ? Expected<void>{} : tl::unexpected(info.error());
+        if (info)
+            return {};
+        return info.error().code == -ENOENT ? module_there() : tl::unexpected(info.error());
     };
     members_->on_change = [this] {
         check_members();
@@ -650,19 +653,49 @@ void Engine::check_rp_filter(Time now)
     alarms_.replace("rp_filter", std::move(found));
 }
 
-// One line for many packets: the counters are the namespace's, not a tunnel's.
+// Whose an SA of the kernel is, as the records have it.
+std::optional<CryptoErrors::Owner> Engine::owner_of(const io::XfrmSa &sa) const
+{
+    for (const auto &[id, g] : groups_) {
+        const auto *tag = g.sync ? g.sync->tag_of(id) : nullptr;
+        if (!tag)
+            continue;
+        const auto &session = g.sync->session();
+        std::optional<CryptoErrors::Owner> owner;
+        session.for_each(*tag, [&](const mcs::Entry &e) {
+            if (owner || e.key.kind != mcs::Kind::ChildSa || !e.parent)
+                return;
+            const auto sas = child_sas(info_fields(e.info));
+            const auto is = [&](const mcipsec_seq &one) { return ntohl(one.spi) == sa.spi && std::equal(sa.dst.bytes.begin(), sa.dst.bytes.begin() + sa.dst.size(), one.daddr); };
+            if (!sas || (!is(sas->in) && !is(sas->out)))
+                return;
+            const auto *ike = session.entry(*tag, *e.parent);
+            owner = CryptoErrors::Owner{id, ""};
+            for (const auto &[name, t] : config_.tunnel)
+                if (ike && t.tunnel_group == id && t.connection == ike->name)
+                    owner->tunnel = name;
+        });
+        if (owner)
+            return owner;
+    }
+    return std::nullopt;
+}
+
+// One line for many packets.
 void Engine::check_crypto_errors(Time now)
 {
-    if (now < xfrm_stat_at_ + kErrorInterval)
+    if (now < crypto_errors_at_ + kErrorInterval)
         return;
-    xfrm_stat_at_ = now;
+    crypto_errors_at_ = now;
     const auto text = io::read_file("/proc/thread-self/net/xfrm_stat");
     if (!text)          // a kernel without these statistics
         return;
-    auto stat = parse_xfrm_stat(*text);
-    if (auto r = crypto_errors(xfrm_stat_, stat); !r.event.empty())
+    const auto dump = [](const CryptoErrors::EachSa &each) -> Expected<void> {
+        auto xfrm = io::XfrmNl::open();
+        return xfrm ? xfrm->dump_sas(each) : tl::unexpected(xfrm.error());
+    };
+    for (auto &r : crypto_errors_.look(parse_xfrm_stat(*text), dump, [this](const io::XfrmSa &sa) { return owner_of(sa); }))
         log_.write(std::move(r));
-    xfrm_stat_ = std::move(stat);
 }
 
 // The customers of a dynamic tunnel are routed by what they negotiated (seed

@@ -144,12 +144,31 @@ Expected<void> Engine::config_stands()
     auto next = load_config(config_path_, "", run_dir_);
     if (!next)
         return tl::unexpected(next.error());
-    const Config with_admin = admin_.apply(*next);
+    auto admin = admin_;
+    const Config with_admin = admin.apply(*next);
     if (auto changes = check_reload(config_, with_admin); !changes)
         return tl::unexpected(changes.error());
     if (auto there = devices_there(with_admin); !there)
         return there;
     return for_restart(with_admin);
+}
+
+// "No such group" is also what the kernel says when there is no such module. What another
+// one that was loaded meanwhile would need, this process does not have: it begins anew.
+Expected<void> Engine::module_there()
+{
+    if (kernel_->group_dump())
+        return {};
+    if (auto another = io::McipsecNl::open(); !another)
+        return tl::unexpected(another.error());
+    if (!stopping_) {
+        stopping_ = anew_ = true;
+        restart_asks_ = 0;
+        drop_restart_state();
+        log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "the kernel module was unloaded, and loaded again without its tunnel-groups: mcipsecd starts anew"});
+        stop_after(kLastWords);
+    }
+    return fail(-ESTALE, "it was loaded anew");
 }
 
 void Engine::ask_for_restart()

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 
 #include "app/applied.hpp"
 
@@ -30,23 +29,6 @@ const TunnelConfig *tunnel_of(const Config &config, GroupId group, const std::st
             return &t;
     return nullptr;
 }
-
-// What each counter means to whoever reads the log; others are no errors of
-// encryption or decryption, or count what the gate does on purpose.
-struct Meaning {
-    const char *counter, *text;
-};
-constexpr Meaning kMeanings[] = {
-    {"XfrmInStateProtoError", "inbound packets failed decryption or integrity"},
-    {"XfrmInStateSeqError", "inbound packets were replays or out of the window"},
-    {"XfrmInStateExpired", "inbound packets for an expired SA"},
-    {"XfrmInNoStates", "inbound packets for an unknown SPI"},
-    {"XfrmInTmplMismatch", "inbound packets did not match their policy"},
-    {"XfrmInBufferError", "inbound packets lost for want of memory"},
-    {"XfrmOutStateProtoError", "outbound packets failed encryption"},
-    {"XfrmOutStateSeqError", "outbound packets met an SA that must be rekeyed before it sends"},
-    {"XfrmOutStateExpired", "outbound packets for an expired SA"},
-};
 
 }  // namespace
 
@@ -77,41 +59,6 @@ io::LogRecord session_record(const Config &config, const io::PluginLog &event)
     for (const auto &[name, value] : r.extra)
         if (name == "PRIVATE_SERVICE")
             r.text += ", service " + value;
-    return r;
-}
-
-std::map<std::string, std::uint64_t> parse_xfrm_stat(std::string_view text)
-{
-    std::map<std::string, std::uint64_t> out;
-    while (!text.empty()) {
-        const auto line = text.substr(0, text.find('\n'));
-        text.remove_prefix(std::min(line.size() + 1, text.size()));
-        const auto name = line.substr(0, line.find_first_of(" \t"));
-        const auto number = line.substr(std::min(line.find_last_of(" \t") + 1, line.size()));
-        std::uint64_t n = 0;
-        const auto [end, ec] = std::from_chars(number.data(), number.data() + number.size(), n);
-        if (ec == std::errc() && end == number.data() + number.size() && !name.empty())
-            out[std::string(name)] = n;
-    }
-    return out;
-}
-
-io::LogRecord crypto_errors(const std::map<std::string, std::uint64_t> &before, const std::map<std::string, std::uint64_t> &after)
-{
-    io::LogRecord r;
-    for (const auto &m : kMeanings) {
-        const auto was = before.find(m.counter), is = after.find(m.counter);
-        if (was == before.end() || is == after.end() || is->second <= was->second)
-            continue;
-        const auto n = is->second - was->second;
-        r.text += fmt::format("{}{} {}", r.text.empty() ? "" : "; ", n, m.text);
-        r.extra.emplace_back(in_case(m.counter, std::toupper), std::to_string(n));
-    }
-    if (r.text.empty())
-        return r;
-    r.level = io::Level::Warning;
-    r.event = io::event::kTunnel;
-    r.reason = "crypto-error";
     return r;
 }
 

@@ -18,12 +18,6 @@ namespace mcipsec::app {
 // An IKE_SA or CHILD_SA came, was rekeyed, went, or could not be (mcipsec-log).
 io::LogRecord session_record(const Config &config, const io::PluginLog &event);
 
-// /proc/net/xfrm_stat: counter name -> value.
-std::map<std::string, std::uint64_t> parse_xfrm_stat(std::string_view text);
-// One record for all errors in encryption and decryption that were counted
-// between the two; event empty: none.
-io::LogRecord crypto_errors(const std::map<std::string, std::uint64_t> &before, const std::map<std::string, std::uint64_t> &after);
-
 LogEntryView entry_view(const io::LogRecord &r);
 // A page of the log: the oldest entries behind `after`.
 std::vector<LogEntryView> log_page(const io::Log &log, std::uint64_t after, std::size_t limit);

@@ -96,10 +96,17 @@ Expected<XfrmSa> parse_sa(ByteView p)
     sa.add_time = info.curlft.add_time;
     sa.use_time = info.curlft.use_time;
     sa.replay_window = info.replay_window;
+    sa.replayed = info.stats.replay + info.stats.replay_window;
+    sa.not_authentic = info.stats.integrity_failed;
     sa.esn = info.flags & XFRM_STATE_ESN;
+    xfrm_replay_state plain;
+    if (attr_get(t[XFRMA_REPLAY_VAL], plain))
+        sa.used_up = plain.oseq == UINT32_MAX;
     xfrm_replay_state_esn esn;
-    if (attr_get(t[XFRMA_REPLAY_ESN_VAL], esn))
+    if (attr_get(t[XFRMA_REPLAY_ESN_VAL], esn)) {
         sa.replay_window = esn.replay_window;
+        sa.used_up = esn.oseq == UINT32_MAX && (!sa.esn || esn.oseq_hi == UINT32_MAX);
+    }
     (void)attr_get(t[XFRMA_IF_ID], sa.if_id);
     xfrm_user_offload offload;
     if (attr_get(t[XFRMA_OFFLOAD_DEV], offload)) {

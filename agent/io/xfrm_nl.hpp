@@ -20,6 +20,8 @@ struct XfrmSa {
     std::uint64_t bytes = 0, packets = 0;
     std::uint64_t add_time = 0, use_time = 0;   // wall clock seconds, 0: never
     std::uint32_t replay_window = 0;
+    std::uint32_t replayed = 0, not_authentic = 0;      // inbound packets that it refused
+    bool used_up = false;               // no sequence number left to send with
     bool esn = false;
     bool offloaded = false;             // crypto or packet
     std::uint32_t offload_ifindex = 0;

@@ -32,13 +32,23 @@ garbled()
 	EOT
 }
 
+# sa_spi in|out: of the tunnel's SA on SeGW-1, the newest one
+sa_spi() { ask SeGW-1 ".sas[] | select(.direction == \"$1\") | .spi" show ipsec sa | tail -n 1; }
+# crypto_error COUNTER SPI: one of tunnel-1, of this SA
+crypto_error()
+{
+	logged SeGW-1 ".fields.reason == \"crypto-error\" and .fields.level == \"warning\" and .tunnel == \"tunnel-1\" and
+		.fields.spi == \"$2\" and (.fields.$1 // \"0\" | tonumber) >= 1"
+}
+
 # used_up: what SeGW-1 encrypts with has no sequence number left, while there is something
-# to encrypt
+# to encrypt. Sets used_spi.
 used_up()
 {
 	local sa
+	used_spi=$(sa_spi out)
 	lab CE-1 ping -q -I vprn2 -I 192.168.1.1 -i 0.02 -c 250 192.168.2.1 >/dev/null 2>&1 &
-	sa=$(ask SeGW-1 '.sas[] | select(.direction == "out") | "0x\(.spi)/\(.destination)/4294967295/0"' show ipsec sa | head -n 1) &&
+	sa=$(ask SeGW-1 ".sas[] | select(.direction == \"out\" and .spi == \"$used_spi\") | \"0x\(.spi)/\(.destination)/4294967295/0\"" show ipsec sa) &&
 		lab SeGW-1 /mcipsec/build/lab-tools/mcipsec-nl seq set 1 "$sa" | grep -q 'exhausted 1'
 }
 
@@ -78,13 +88,15 @@ check_wait "and carries pings" 30 ping_ce
 check "control: no error of decryption in the log" not_logged SeGW-1 '.fields.reason == "crypto-error"'
 check "CE-1's ESP is garbled on its way" garbled
 check_not "its ping is not answered" ping_ce
-check_wait "the log has the error of decryption" 120 logged SeGW-1 '.fields.reason == "crypto-error" and .fields.level == "warning" and (.fields.xfrminstateprotoerror | tonumber) >= 1'
+check_wait "the log has the error of decryption, with tunnel and SPI" 120 crypto_error xfrminstateprotoerror "$(sa_spi in)"
+diag "$(entries SeGW-1 '.fields.reason == "crypto-error"')"
 lab CE-1 nft delete table ip garble
 
 check_not "control: no error of encryption in the log" logged SeGW-1 '.fields.xfrmoutstateseqerror'
 check_wait "CE-1's ping goes on" 30 ping_ce
 check "SeGW-1's SA has no sequence number left" used_up
-check_wait "the log has the error of encryption" 60 logged SeGW-1 '.fields.reason == "crypto-error" and (.fields.xfrmoutstateseqerror // "0" | tonumber) >= 1'
+check_wait "the log has the error of encryption, with tunnel and SPI" 60 crypto_error xfrmoutstateseqerror "$used_spi"
+diag "$(entries SeGW-1 '.fields.xfrmoutstateseqerror')"
 check "CE-1 rekeys it" lab CE-1 timeout 30 swanctl --rekey --child tunnel-1
 check_wait "and its ping goes on" 60 ping_ce
 

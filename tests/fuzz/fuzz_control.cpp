@@ -9,10 +9,10 @@
 #include <cstdlib>
 #include <string>
 
+#include "app/crypto_errors.hpp"
 #include "app/control_dispatch.hpp"
 #include "app/record_info.hpp"
 #include "app/restart_state.hpp"
-#include "app/session_log.hpp"
 #include "cli/grammar.hpp"
 #include "core/crypto.hpp"
 

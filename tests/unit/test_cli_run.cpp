@@ -410,24 +410,6 @@ void test_session_events(void **)
     assert_true(json::parse(app::event_packet(page[0]))["event"] == e);
 }
 
-void test_crypto_errors(void **)
-{
-    const auto before = app::parse_xfrm_stat("XfrmInError                     \t0\nXfrmInStateProtoError           \t3\nXfrmInStateSeqError \t1\nXfrmOutPolBlock 7\n");
-    assert_int_equal(before.size(), 4);
-    assert_int_equal(before.at("XfrmInStateProtoError"), 3);
-    assert_string_equal(app::crypto_errors(before, before).event.c_str(), "");
-    auto after = before;
-    after["XfrmOutPolBlock"] = 99;              // the gate's own blocks
-    assert_string_equal(app::crypto_errors(before, after).event.c_str(), "");
-    after["XfrmInStateProtoError"] = 8;
-    after["XfrmInStateSeqError"] = 2;
-    const auto r = app::crypto_errors(before, after);
-    assert_string_equal(r.text.c_str(), "5 inbound packets failed decryption or integrity; 1 inbound packets were replays or out of the window");
-    assert_string_equal(r.reason.c_str(), "crypto-error");
-    assert_string_equal(app::crypto_errors({}, after).event.c_str(), "");      // first look
-    assert_true(app::parse_xfrm_stat("garbage\n\nx y\n").empty());
-}
-
 void test_admin(void **)
 {
     FakeBackend b;
@@ -610,7 +592,6 @@ int main()
         cmocka_unit_test(test_log_and_monitor),
         cmocka_unit_test(test_long_log_is_whole),
         cmocka_unit_test(test_session_events),
-        cmocka_unit_test(test_crypto_errors),
         cmocka_unit_test(test_admin),
         cmocka_unit_test(test_switchover),
         cmocka_unit_test(test_switchover_refused),

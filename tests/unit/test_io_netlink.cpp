@@ -233,7 +233,13 @@ void an_sa_is_read_without_its_keys(void **)
     info->curlft.bytes = 1000;
     info->curlft.packets = 10;
     info->flags = XFRM_STATE_ESN;
+    info->stats.replay = 2;
+    info->stats.replay_window = 1;
+    info->stats.integrity_failed = 7;
     m.u32(XFRMA_IF_ID, 0x10001);
+    xfrm_replay_state_esn replay{};
+    replay.oseq = replay.oseq_hi = UINT32_MAX;
+    m.bytes(XFRMA_REPLAY_ESN_VAL, ByteView(reinterpret_cast<const std::uint8_t *>(&replay), sizeof(replay)));
     xfrm_user_offload offload{};
     offload.ifindex = 3;
     m.bytes(XFRMA_OFFLOAD_DEV, ByteView(reinterpret_cast<const std::uint8_t *>(&offload), sizeof(offload)));
@@ -241,6 +247,7 @@ void an_sa_is_read_without_its_keys(void **)
     assert_true(sa.spi == 0xc0000001 && sa.proto == 50 && sa.packets == 10 && sa.bytes == 1000);
     assert_string_equal(sa.dst.str().c_str(), "10.10.20.1");
     assert_true(sa.esn && sa.offloaded && sa.offload_ifindex == 3 && sa.if_id == 0x10001);
+    assert_true(sa.replayed == 3 && sa.not_authentic == 7 && sa.used_up);
     const ByteView whole = payload(m.header());
     for (std::size_t n = 0; n < whole.size(); ++n) {
         const Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n));
