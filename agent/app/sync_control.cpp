@@ -229,7 +229,7 @@ void SyncControl::channel_down(io::TlsDown reason, const std::string &detail)
 {
     outgoing_.wipe();
     const bool auth = reason == io::TlsDown::AuthFailed;
-    step(mcs::ev::ChannelDown{auth ? mcs::kDecryptionError : 0u, fmt::format("{} {}", io::to_string(reason), detail)});
+    step(mcs::ev::ChannelDown{auth || reason == io::TlsDown::NotDecrypted ? mcs::kDecryptionError : 0u, fmt::format("{} {}", io::to_string(reason), detail)});
     if (peer_.config.shutdown)
         return;
     const auto random = io::random_u64();

@@ -94,6 +94,7 @@ std::string_view to_string(TlsDown reason)
     case TlsDown::AuthFailed: return "authentication failed";
     case TlsDown::PeerClosed: return "closed by peer";
     case TlsDown::ConnectionLost: return "connection lost";
+    case TlsDown::NotDecrypted: return "not decrypted";
     case TlsDown::Replaced: return "replaced by a newer connection";
     }
     return "?";
@@ -244,6 +245,8 @@ struct TlsChannel::Connection : std::enable_shared_from_this<TlsChannel::Connect
             owner->fail_connection(this, TlsDown::PeerClosed, "closed");
         else if (error.reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
             owner->fail_connection(this, TlsDown::PeerClosed, "end of stream without close_notify");
+        else if (error.reason == SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC || error.reason == SSL_AD_REASON_OFFSET + SSL_AD_BAD_RECORD_MAC)
+            owner->fail_connection(this, TlsDown::NotDecrypted, error.text);
         else if (!error.text.empty())
             owner->fail_connection(this, TlsDown::ConnectionLost, error.text);
         else

@@ -50,6 +50,7 @@ enum class TlsDown {
     AuthFailed,         // other key, other identity, certificate instead of PSK
     PeerClosed,         // close_notify or FIN
     ConnectionLost,     // reset, TCP_USER_TIMEOUT, TLS record error
+    NotDecrypted,       // a record of the open channel, here or at the peer
     Replaced,           // the peer made a newer connection (server)
 };
 std::string_view to_string(TlsDown reason);

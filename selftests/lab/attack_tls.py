@@ -13,6 +13,7 @@ KIND:
   no-key      no pre-shared key
   garbled     the right key, then an MCS frame whose checksum is wrong; prints
               "ended" when the gateway has closed the connection for it
+  records     the right key, then a HELLO of another format of the records; the same
 
 Prints "up" and the version where the handshake is through and the server sends
 something under it, else "refused" and why.
@@ -30,6 +31,7 @@ import sys
 TLS1_2, TLS1_3 = 0x0303, 0x0304
 SET_MIN, SET_MAX = 123, 124     # SSL_CTRL_SET_{MIN,MAX}_PROTO_VERSION
 IDENTITY, PREFIX = b"mcipsec-mcs", "mcipsec-key-1:"
+HELLO, FIELD = 1, {"protocol": 24, "app_version": 25, "epoch": 26, "protocol_oldest": 53}
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p),
                             ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_void_p))
 ssl = ctypes.CDLL("libssl.so.3")
@@ -48,6 +50,23 @@ def derive(path, one, other):
     label = f"mcipsec v1 mcs tls psk|{low}|{high}".encode()
     extracted = hmac.new(bytes(32), key, hashlib.sha256).digest()
     return hmac.new(extracted, label + b"\1", hashlib.sha256).digest()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def frame(kind, **fields):
+    """An MCS frame; fields by the names of FIELD."""
+    values = ((FIELD[name], v if isinstance(v, bytes) else v.to_bytes(8, "big")) for name, v in fields.items())
+    body = b"".join(struct.pack("!HI", number, len(value)) + value for number, value in values)
+    head = struct.pack("!IBBH", 8 + len(body), 1, kind, 0)
+    return head + struct.pack("!I", crc32c(head + body)) + body
 
 
 def why():
@@ -83,9 +102,11 @@ def connect(args, psk, identity, version):
     byte = ctypes.create_string_buffer(1)
     if ssl.SSL_read(connection, byte, 1) != 1:
         return "refused: " + why()
-    if args.kind == "garbled":
-        frame = struct.pack("!IBBHI", 8, 1, 1, 0, 0xBAD)
-        ssl.SSL_write(connection, frame, len(frame))
+    if args.kind in ("garbled", "records"):
+        data = struct.pack("!IBBHI", 8, 1, 1, 0, 0xBAD)
+        if args.kind == "records":
+            data = frame(HELLO, protocol=2, app_version=b"2.0", epoch=1, protocol_oldest=1)
+        ssl.SSL_write(connection, data, len(data))
         while ssl.SSL_read(connection, byte, 1) == 1:
             pass
         return "ended"
@@ -94,7 +115,7 @@ def connect(args, psk, identity, version):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=("right-key", "wrong-key", "identity", "tls12", "no-key", "garbled"))
+    parser.add_argument("kind", choices=("right-key", "wrong-key", "identity", "tls12", "no-key", "garbled", "records"))
     parser.add_argument("--from", dest="source", required=True)
     parser.add_argument("--to", required=True)
     parser.add_argument("--port", type=int, default=7656)

@@ -5,7 +5,8 @@
 # fields, one after the other, and the protection status that follows. Packets held by
 # output commit while MCS is filtered, and sent at the limit while it is slow, and not held
 # at all once MCS is down; entries that the standby has not installed yet, that wait for a
-# connection, that one chassis lost, that no record can hold; the synchronisation shut down.
+# connection, that one chassis lost, that no record can hold; a channel that breaks for what
+comes through it; the synchronisation shut down.
 # Control: each field is back at the end of its part.
 
 . "$(dirname "$0")/scene.sh"
@@ -44,6 +45,23 @@ nothing_else()
 }
 both_in_sync() { is SeGW-1 db_sync_state inSync && is SeGW-2 db_sync_state inSync; }
 said() { grep -qE "$1" "$LAB_DIR/SeGW-1/log/mcipsecd.out"; }
+said_by() { grep -qE "$2" "$LAB_DIR/$1/log/mcipsecd.out"; }
+# peer_says KIND: to SeGW-2, under SeGW-1's key; see attack_tls.py
+peer_says() { lab SeGW-1 timeout 60 "$LAB_SRC/attack_tls.py" "$1" --from 192.0.2.1 --to 192.0.2.2 /etc/mcipsec/peer.key; }
+no_flags() { [ -z "$(detail SeGW-1 'sync_oper_flags[]')$(detail SeGW-2 'sync_oper_flags[]')" ]; }
+# mcs_garbled: of each larger packet that SeGW-1 sends for MCS four octets are others
+mcs_garbled()
+{
+	lab SeGW-1 nft -f - <<-EOT
+	table ip garble {
+		chain out {
+			type filter hook output priority 0
+			tcp dport 7656 meta length > 120 @th,480,32 set 0xdeadbeef
+			tcp sport 7656 meta length > 120 @th,480,32 set 0xdeadbeef
+		}
+	}
+	EOT
+}
 mcs_filter()
 {
 	lab SeGW-1 nft -f - <<-EOT
@@ -94,7 +112,7 @@ ce_wide()
 }
 swanctl_load() { lab SeGW-2 swanctl --load-all --noprompt >/dev/null; }
 
-plan $((SCENE_POINTS + 67))
+plan $((SCENE_POINTS + 67 + 16))
 scene_up
 
 check_wait "the entries of one tunnel on both" 20 eval 'is SeGW-1 num_entries 2 && is SeGW-2 num_entries 2'
@@ -172,6 +190,24 @@ check_wait "SeGW-1 is notReady, and says why" 30 reasons SeGW-1 '1 entries faile
 check "its packet waited for the limit: it is counted" eval 'above SeGW-1 held_expired "$expired"'
 check "it ends" lab CE-1 timeout 60 swanctl --terminate --child wide
 check_wait "the alarm goes" 30 eval 'is SeGW-1 alarm_entries 0 && ! detail SeGW-1 alarms | grep -q unfit'
+check_wait "protection status nominal on both" 60 nominal
+
+# ---- flags of a channel that breaks ------------------------------------------------
+check "control: no flag is set" no_flags
+check_is "a peer says what nobody can read: its connection is ended" ended peer_says garbled
+check_wait "internal-error on SeGW-2" 20 said_by SeGW-2 'MCS with .* outOfSync.*internal-error'
+check_wait "inSync on both, no flag is left" 60 eval 'both_in_sync && no_flags'
+check_is "a peer has another format of the records: its connection is ended" ended peer_says records
+check_wait "app-version-mismatch on SeGW-2" 20 said_by SeGW-2 'MCS with .* outOfSync.*app-version-mismatch'
+check "and why" said_by SeGW-2 "peer's record format is 2.0, this node's 1"
+check_wait "inSync on both, no flag is left" 60 eval 'both_in_sync && no_flags'
+check_not "control: everything was decrypted so far" said_by SeGW-2 'decryption-error'
+check "MCS is garbled on its way" mcs_garbled
+check_wait "SeGW-2 cannot decrypt it" 30 said_by SeGW-2 'MCS with .*: inSync to outOfSync, .*decryption-error'
+check_wait "decryption-error, for as long as that lasts" 30 has SeGW-2 sync_oper_flags decryption-error
+check_wait "outOfSync on both" 30 eval 'is SeGW-1 db_sync_state outOfSync && is SeGW-2 db_sync_state outOfSync'
+check "it is not any more" lab SeGW-1 nft delete table ip garble
+check_wait "inSync on both, no flag is left" 60 eval 'both_in_sync && no_flags'
 check_wait "protection status nominal on both" 60 nominal
 
 # ---- shutdowns --------------------------------------------------------------------
