@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# long_variants.sh - customers of every kind (variants.sh) through a power loss, a
+# long_variants.sh - customers of every kind (variants.sh: authentication, algorithms, the
+# seed's old ones too, modes, marks) through a power loss, a
 # NAT that forgets its ports, rekeys, a return and a planned switchover: pings go on,
 # nobody authenticates anew, nothing that the gateways hand out (addresses of a
 # pool, interface ids, marks) is handed out twice by the other one, and who is on a
@@ -12,15 +13,26 @@ CUSTOMERS=1
 . "$(dirname "$0")/customers.sh"
 . "$(dirname "$0")/variants.sh"
 
+# The kernel would load what an SA needs while it holds the lock of XFRM: in an emulated machine
+# for seconds, in which an agent that asks XFRM stands still.
+modprobe -a crypto-des crypto-des3_ede crypto-md5 crypto-sha1 crypto-sha512 crypto-cbc crypto-authenc 2>/dev/null
+
 scene_configure()
 {
+	relaxed_timers "$1"
 	variant_files "$1"
 	if [ "$1" = SeGW-2 ]; then
 		customers_net && variant_net && variant_files CE-1 && variant_certificates && variant_nat 1500 14500
 	fi
 }
 
-EARLY=(chain asym multi nat esn encap roam-1 roam-2 roam-3 unique-1 unique-2 mark-1 mark-2 mark-3 transport)
+# Each with algorithms of its own, as charon names them: the IKE_SA's, and what else each new
+# CHILD_SA is made with, once it was rekeyed.
+declare -A IKE_HAS=([des3]='3DES_CBC HMAC_SHA1_96 MODP_1024' [des]='DES_CBC HMAC_MD5_96 MODP_768'
+	[sha1]='AES_CBC HMAC_SHA1_96 MODP_1536' [ecp384]='AES_CBC HMAC_SHA2_384_192 ECP_384'
+	[ecp521]='AES_CBC HMAC_SHA2_512_256 ECP_521')
+GROUPED=(des3 des sha1 ecp384 ecp521)
+EARLY=(chain asym multi nat esn encap roam-1 roam-2 roam-3 unique-1 unique-2 mark-1 mark-2 mark-3 transport "${GROUPED[@]}")
 NOW=("${EARLY[@]}")
 
 # each TEXT SECONDS: a point for every customer
@@ -57,7 +69,38 @@ transport_state() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[transpor
 ike_of() { lab CE-1 swanctl --list-sas --ike "$1" --raw | grep -oE 'initiator-spi=[0-9a-f]+' | sort -u; }
 ike_changed() { local now; now=$(ike_of "$1"); [ -n "$now" ] && [ "$(wc -l <<<"$now")" = 1 ] && [ "$now" != "$2" ]; }
 
-plan $((SCENE_POINTS + 40 + 15 + 15 + 16))
+# ike_has NODE...: what IKE_HAS says, of each IKE_SA there. child_groups: a CHILD_SA of each has
+# the group of its IKE_SA, which it has had since its rekey.
+ike_algorithms() { lab "$1" swanctl --list-sas --ike "$2" --raw | sed 's/child-sas.*//' | grep -oE '(encr-alg|integ-alg|dh-group)=[^ }]+' | cut -d= -f2 | paste -sd ' '; }
+ike_has()
+{
+	local node who got
+	for node; do
+		for who in "${GROUPED[@]}"; do
+			got=$(ike_algorithms "$node" "$who")
+			[ "$got" = "${IKE_HAS[$who]}" ] || { diag "$node: $who: ${got:-nothing}"; return 1; }
+		done
+	done
+}
+child_groups()
+{
+	local who got
+	for who in "${GROUPED[@]}"; do
+		got=$(lab CE-1 swanctl --list-sas --ike "$who" --raw | sed 's/.*child-sas//' | grep -oE 'dh-group=[^ }]+' | sort -u)
+		[ "$got" = "dh-group=${IKE_HAS[$who]##* }" ] || { diag "$who: ${got:-nothing}"; return 1; }
+	done
+}
+grouped_ike() { local who; for who in "${GROUPED[@]}"; do ike_of "$who"; done; }
+grouped_rekey() { local who; for who in "${GROUPED[@]}"; do lab CE-1 timeout 60 swanctl --rekey --ike "$who" >/dev/null || return 1; done; }
+# grouped_rekeyed OLD: as many IKE_SAs, none of OLD.
+grouped_rekeyed()
+{
+	local now
+	now=$(grouped_ike)
+	[ "$(wc -l <<<"$now")" = ${#GROUPED[@]} ] && ! grep -qxFf <(echo "$1") <<<"$now"
+}
+
+plan $((SCENE_POINTS + 40 + 3 * ${#EARLY[@]} + 1 + 13))
 scene_up
 check "customers of every kind set up their tunnels" variants_up "${EARLY[@]}" || tap_end
 check "revoked: SeGW-1 refuses the customer whose certificate is on the list" \
@@ -74,6 +117,11 @@ check "encap: on both, in UDP, AES-256-CBC with SHA-384" \
 	both_have src encap 'encap type espinudp sport 4500' 'cbc(aes)' 'hmac(sha384)'
 check "mark-3: on both, the mark of the configuration, AES-128-CBC with SHA-512" \
 	both_have dst mark-3 "mark $VARIANT_MARK" 'cbc(aes)' 'hmac(sha512)'
+check "des3: on both, 3DES with SHA-1" both_have src des3 'cbc(des3_ede)' 'hmac(sha1)'
+check "des: on both, DES with MD5" both_have src des 'cbc(des)' 'hmac(md5)'
+check "sha1: on both, AES-CBC with SHA-1" both_have src sha1 'cbc(aes)' 'hmac(sha1)'
+check "ecp384: on both, AES-CBC with SHA-256" both_have src ecp384 'cbc(aes)' 'hmac(sha256)'
+check "3DES, DES, AES with MD5, SHA-1, SHA-2, groups 1, 2, 5, ECP 384, 521: the IKE_SAs on both have them" ike_has SeGW-1 SeGW-2
 check "chain: IKE went in fragments both ways" eval '[ "$(fragments CE-1)" -gt 0 ] && [ "$(fragments SeGW-1)" -gt 0 ]'
 check "esn: on both" eval 'esn_state SeGW-1 && esn_state SeGW-2'
 check "transport: on both" eval 'transport_state SeGW-1 && transport_state SeGW-2'
@@ -91,6 +139,7 @@ check_wait "nat: the ping goes on from other ports" 60 variant_pings nat
 check_wait "nat: SeGW-2's states have the new port" 30 port_known SeGW-2 24500
 check_wait "every CHILD_SA is rekeyed" 120 all_rekeyed "$child"
 check_is "over the same IKE_SAs" "$ike" customers_ike
+check_wait "those groups' CHILD_SAs were rekeyed with them" 20 child_groups
 check "revoked: SeGW-2 refuses the customer, too" \
 	eval 'variant_refused revoked 1 && variant_checked SeGW-2 revoked.test revoked'
 check "roam-4 comes, SeGW-2 hands out an address that nobody has" eval 'variant_up roam-4 && NOW+=(roam-4) && vips_differ 4'
@@ -102,6 +151,10 @@ old=$(ike_of chain)
 check "chain: the customer rekeys its IKE_SA" lab CE-1 timeout 60 swanctl --rekey --ike chain
 check_wait "chain: SeGW-2 does, in fragments" 60 eval 'ike_changed chain "$old" && [ "$(fragments SeGW-2)" -gt "$before" ]'
 check_wait "chain: the ping goes on" 30 variant_pings chain
+old=$(grouped_ike)
+check "the customers of those groups rekey their IKE_SAs" grouped_rekey
+check_wait "SeGW-2 does" 60 grouped_rekeyed "$old"
+check "with the same algorithms" ike_has SeGW-2
 
 check_wait "(nothing is left of the old SeGW-1)" 90 node_gone SeGW-1
 node_up SeGW-1
@@ -111,11 +164,16 @@ variant_net_gateway SeGW-1
 check "SeGW-1 boots again" gateway_start SeGW-1
 check_wait "it is filled again" 120 synced
 check_wait "protection status nominal on both" 90 nominal
+check "with the IKE_SAs of those groups" ike_has SeGW-1
 check "its charon has the ids and marks that the old one had drawn" eval '[ "$(drawn SeGW-1)" = "$(drawn SeGW-2)" ] && variant_drawn SeGW-1'
 child=$(ce_spis spi-in)
 check "force-switchover to SeGW-1" hand_over SeGW-2
 each "the ping goes on through SeGW-1" 60
 check_wait "every CHILD_SA is rekeyed" 120 all_rekeyed "$child"
+check_wait "those groups' with them" 20 child_groups
+old=$(grouped_ike)
+check "the customers of those groups rekey their IKE_SAs" grouped_rekey
+check_wait "SeGW-1 does" 60 grouped_rekeyed "$old"
 check "roam-5 comes, SeGW-1 hands out an address that nobody has" eval 'variant_up roam-5 && NOW+=(roam-5) && vips_differ 5'
 check_wait "roam-5: the ping is answered" 30 variant_pings roam-5
 check_wait "protection status nominal on both" 90 nominal

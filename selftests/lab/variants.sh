@@ -17,16 +17,21 @@
 #   mark-3       a mark that its configuration has, AES-128-CBC with SHA-512
 #   transport    transport mode, to the gateway address itself
 #
-# Customer n has 10.10.11.n outside. Inside, the kinds down to roam have 192.168.3.n in
-# CE-1's VRF and reach P-1. The others end on the gateways: 10.2.n.1 is on both, 10.1.n.1
-# is the customer's.
+#   des3, des    3DES with SHA-1, group 2; DES with MD5, group 1: of IKE, ESP and its rekeys
+#   sha1         the seed's example: IKE AES-128 with SHA-1, group 5; ESP AES-256 with SHA-1
+#   ecp384, ecp521	AES-192 with SHA-2, AES-256; those groups, in rekeys, too
+#
+# Customer n has 10.10.11.n outside. Inside, unique, mark and transport end on the gateways:
+# 10.2.n.1 is on both, 10.1.n.1 is the customer's. The others have 192.168.3.n in CE-1's VRF
+# and reach P-1.
 #
 # Sourced after scene.sh and customers.sh, whose network it uses (customers_net).
 
 declare -A VARIANT=([chain]=11 [asym]=12 [multi]=13 [nat]=14 [esn]=15 [roam-1]=16 [roam-2]=17 [roam-3]=18 [roam-4]=19 [roam-5]=20
-	[unique-1]=21 [unique-2]=22 [mark-1]=24 [mark-2]=25 [transport]=26 [encap]=27 [mark-3]=28 [revoked]=29)
+	[unique-1]=21 [unique-2]=22 [mark-1]=24 [mark-2]=25 [transport]=26 [encap]=27 [mark-3]=28 [revoked]=29
+	[des3]=30 [des]=31 [sha1]=32 [ecp384]=34 [ecp521]=35)
 VARIANT_MULTI=(13 33 53)	# the inner addresses of multi
-VARIANT_IF=(chain asym multi nat esn roam encap revoked)
+VARIANT_IF=(chain asym multi nat esn roam encap revoked des3 des sha1 ecp384 ecp521)
 VARIANT_LOCAL=(unique-1 unique-2 mark-1 mark-2 mark-3)	# end on the gateways
 VARIANT_POOL=192.168.3.128/28
 VARIANT_MARK=0x77
@@ -68,6 +73,11 @@ variant_ike()
 {
 	case $1 in
 	chain | revoked) echo 'proposals = aes256-sha384-modp2048'; echo 'fragmentation = force' ;;
+	des3) echo 'proposals = 3des-sha1-modp1024' ;;
+	des) echo 'proposals = des-md5-modp768' ;;
+	sha1) echo 'proposals = aes128-sha1-modp1536' ;;
+	ecp384) echo 'proposals = aes192-sha384-ecp384' ;;
+	ecp521) echo 'proposals = aes256-sha512-ecp521' ;;
 	*) echo 'proposals = aes128-sha256-x25519' ;;
 	esac
 }
@@ -77,6 +87,11 @@ variant_esp()
 	esn) echo 'esp_proposals = aes256gcm16-esn' ;;
 	encap) echo 'esp_proposals = aes256-sha384' ;;
 	mark-3) echo 'esp_proposals = aes128-sha512' ;;
+	des3) echo 'esp_proposals = 3des-sha1-modp1024' ;;
+	des) echo 'esp_proposals = des-md5-modp768' ;;
+	sha1) echo 'esp_proposals = aes256-sha1-modp1536' ;;
+	ecp384) echo 'esp_proposals = aes192-sha256-ecp384' ;;
+	ecp521) echo 'esp_proposals = aes256gcm16-ecp521' ;;
 	*) echo 'esp_proposals = aes128gcm16' ;;
 	esac
 }
