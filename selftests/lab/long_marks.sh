@@ -9,6 +9,7 @@
 #   what is too long for the tunnel is answered with the tunnel's MTU, by the master and
 #   by the standby where it enters, and goes through when the sender has learned it;
 #   what may be fragmented is, before it enters the tunnel;
+#   what may not be is, too, where a rule of nftables clears its DF bit (clear-df-bit);
 #   the ESP of a tunnel with copy_df = no may be fragmented, whatever it carries;
 #   the gateway address answers the tunnel's peer, the VRRP address answers anybody.
 
@@ -52,12 +53,19 @@ too_long() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M do -s 1422 -c 1 -W 2 192.16
 forget() { lab P-1 ip route flush cache; }
 learned() { lab P-1 ip route get vrf vprn2 192.168.1.1 from 192.168.2.1 2>/dev/null | grep -q 'mtu 1400' || too_long | grep -qE 'mtu ?= ?1400|mtu 1400'; }
 may_be_fragmented() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M dont -s 1422 -c 1 -W 2 192.168.1.1; }
+# clear_df NODE: of what goes to CE-1, as the operator's guide has it; df_stays NODE: no more
+clear_df()
+{
+	lab "$1" nft 'add table ip df; add chain ip df in { type filter hook prerouting priority -150; }
+		add rule ip df in ip daddr 192.168.1.1 ip frag-off 0x4000 ip frag-off set 0 ip id set numgen random mod 65536'
+}
+df_stays() { lab "$1" nft delete table ip df; }
 fits() { lab P-1 ping -I vprn2 -I 192.168.2.1 -M do -s 1372 -c 1 -W 2 192.168.1.1; }
 ping_gw() { lab CE-1 ping -I 10.10.10.1 -c 1 -W 2 10.10.20.1 >/dev/null; }
 ping_gw_other() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 10.10.20.1 >/dev/null; }
 ping_vrrp() { lab CE-1 ping -I 172.16.1.100 -c 1 -W 2 172.16.1.254 >/dev/null; }
 
-plan $((SCENE_POINTS + 38 + 6 + 1 + 4))
+plan $((SCENE_POINTS + 38 + 6 + 1 + 4 + 8 + 3))
 scene_up
 check_wait "MIMP, BFD and MCS are on the wire" 60 eval 'some "udp port 7655" && some "udp port 4784" && some "tcp port 7656"'
 wire_stop
@@ -82,7 +90,12 @@ for node in SeGW-1 SeGW-2; do
 	check_wait "$node is master: too long a packet is answered with the tunnel's MTU" 20 learned
 	check_wait "one that fits goes through" 20 fits
 	check_wait "and one that may be fragmented" 20 may_be_fragmented
-	check_is "which was done before: no ESP of its is a fragment" 0 outer 10.10.20.1 "$(gateway_mac "$node")" 50 '(ip[6] & 0x3f) | ip[7]'
+	check "clear-df-bit on $node" clear_df "$node"
+	check_wait "what is too long and must not be fragmented goes through" 20 eval 'forget; too_long'
+	check "clear-df-bit off" df_stays "$node"
+	forget
+	check_wait "it is answered with the tunnel's MTU again" 20 learned
+	check_is "fragments were made before the tunnel: no ESP of its is one" 0 outer 10.10.20.1 "$(gateway_mac "$node")" 50 '(ip[6] & 0x3f) | ip[7]'
 	check_is "none of its ESP forbids fragmentation" 0 outer 10.10.20.1 "$(gateway_mac "$node")" 50 'ip[6] & 0x40'
 	check_wait "its IKE is on the wire" 30 ike_seen "$node" 2
 	check_is "and all of it has CS6" 0 ike "$node" 'ip[1] & 0xfc != 0xc0'
@@ -102,4 +115,8 @@ shunted=$(counter SeGW-1 shunt_private)
 check_wait "P-1 sends by SeGW-1, the standby: the same answer" 20 learned
 check_wait "one that fits is shunted" 20 fits
 check_wait "(it was)" 10 more SeGW-1 shunt_private "$shunted"
+shunted=$(counter SeGW-1 shunt_private)
+check "clear-df-bit on SeGW-1" clear_df SeGW-1
+check_wait "what is too long and must not be fragmented goes through" 20 eval 'forget; too_long'
+check_wait "(shunted)" 10 more SeGW-1 shunt_private "$shunted"
 scene_end
