@@ -4,12 +4,29 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <charconv>
 
 namespace mcipsec::app {
 
 namespace {
 constexpr Duration kRetry = 250ms;
+
+// Sections of mcipsec-status (Documentation/vici-mcipsec.rst).
+constexpr std::string_view kGroupSection = "group-";
+
+std::string section_of_group(GroupId group) { return fmt::format("{}{}", kGroupSection, group); }
+
+std::optional<GroupId> group_of_section(std::string_view name)
+{
+    GroupId group = 0;
+    if (!name.starts_with(kGroupSection))
+        return std::nullopt;
+    name.remove_prefix(kGroupSection.size());
+    const auto [end, ec] = std::from_chars(name.data(), name.data() + name.size(), group);
+    return ec == std::errc() && end == name.data() + name.size() ? std::optional(group) : std::nullopt;
 }
+
+}  // namespace
 
 CharonControl::CharonControl(io::EventLoop &loop, io::Log &log, std::string socket)
     : loop_(loop), log_(log), vici_(loop, std::move(socket)), plugin_(vici_)
@@ -41,21 +58,39 @@ void CharonControl::attempt()
         if (v->protocol != io::kPluginProtocol)
             return down(fmt::format("charon's plugin speaks protocol {}, this agent {}", v->protocol, io::kPluginProtocol));
         version_ = *v;
-        tell_all();
-        // Answers come in the order of the requests: this one is behind all groups.
-        plugin_.version([this](Expected<io::PluginVersion> again) {
-            if (!again || !vici_.connected() || !attempted_)
-                return;         // or it has refused a group
-            up_ = true;
-            why_.clear();
-            told_.clear();
-            log_.write({.level = io::Level::Notice,
-                        .event = std::string(io::event::kCharon),
-                        .text = fmt::format("charon {} answers, plugin {}", version_.strongswan, version_.plugin)});
-            if (on_up)
-                on_up(version_);
+        plugin_.status([this](Expected<io::vici::Message> status) {
+            if (!status)
+                return down(status.error().text);
+            remove_unknown(*status);
+            tell_all();
+            // Answers come in the order of the requests: this one is behind all groups.
+            plugin_.version([this](Expected<io::PluginVersion> again) {
+                if (!again || !vici_.connected() || !attempted_)
+                    return;         // or it has refused a group
+                up_ = true;
+                why_.clear();
+                told_.clear();
+                log_.write({.level = io::Level::Notice,
+                            .event = std::string(io::event::kCharon),
+                            .text = fmt::format("charon {} answers, plugin {}", version_.strongswan, version_.plugin)});
+                if (on_up)
+                    on_up(version_);
+            });
         });
     });
+}
+
+// Groups that an earlier agent had and this one has not: what charon has of them is nobody's.
+void CharonControl::remove_unknown(const io::vici::Message &status)
+{
+    for (const auto &item : status.elements()) {
+        const auto group = group_of_section(item.name);
+        if (group && !groups_.contains(*group))
+            plugin_.group_remove(*group, [this, group = *group](Expected<void> done) {
+                if (!done && !up_)
+                    down(fmt::format("tunnel-group {}, which is not configured: {}", group, done.error().text));
+            });
+    }
 }
 
 void CharonControl::registered(Expected<void> outcome)
@@ -88,9 +123,6 @@ void CharonControl::down(const std::string &why)
 
 void CharonControl::configure(const std::map<GroupId, io::PluginGroup> &groups)
 {
-    for (const auto &[id, old] : groups_)
-        if (!groups.contains(id) && up_)
-            plugin_.group_remove(id, [](Expected<void>) {});
     auto next = groups;
     for (auto &[id, g] : next)
         if (const auto old = groups_.find(id); old != groups_.end()) {
@@ -189,7 +221,7 @@ void CharonControl::ask_status()
             return;
         status_.clear();
         for (const auto &[id, g] : groups_)
-            if (const auto *s = answer->section(fmt::format("group-{}", id)))
+            if (const auto *s = answer->section(section_of_group(id)))
                 for (const auto &[field, name] : {std::pair(&Status::held, "held"), {&Status::held_total, "held-total"}, {&Status::held_median_us, "held-median-us"},
                                                   {&Status::held_p99_us, "held-p99-us"}, {&Status::not_begun, "not-begun"}, {&Status::resent, "resent"},
                                                   {&Status::synced, "synced"}, {&Status::sync_failed, "sync-failed"}, {&Status::followed, "followed"}})

@@ -34,8 +34,8 @@ public:
 
     Expected<void> start();
 
-    // The groups of the configuration; known ones keep their state and commit
-    // mode, removed ones are purged and stay blocked.
+    // The groups of the configuration; known ones keep their state and commit mode.
+    // What charon has of others is purged before it is up, their addresses stay blocked.
     void configure(const std::map<GroupId, io::PluginGroup> &groups);
     // done: the plugin's answer, an error while charon is down.
     void set_state(GroupId group, io::CharonState state, std::function<void(Expected<void>)> done = {});
@@ -60,6 +60,7 @@ private:
     void registered(Expected<void> outcome);
     void tell(GroupId group, std::function<void(Expected<void>)> done, bool more = false);
     void tell_all();
+    void remove_unknown(const io::vici::Message &status);
     void down(const std::string &why);
 
     io::EventLoop &loop_;

@@ -101,7 +101,7 @@ std::uint64_t CryptoErrors::risen(const XfrmStat &now, const char *counter) cons
     return was == stat_.end() || is == now.end() || is->second <= was->second ? 0 : is->second - was->second;
 }
 
-std::vector<io::LogRecord> CryptoErrors::look(XfrmStat stat, const Dump &dump, const OwnerOf &owner)
+std::vector<io::LogRecord> CryptoErrors::look(XfrmStat stat, const Dump &dump, const OwnersOf &owners)
 {
     const bool first = stat_.empty();
     Errors rest;
@@ -109,6 +109,10 @@ std::vector<io::LogRecord> CryptoErrors::look(XfrmStat stat, const Dump &dump, c
         if (const auto n = risen(stat, m.counter))
             rest[m.counter] = n;
     stat_ = std::move(stat);
+    for (const auto &[counter, n] : std::exchange(ahead_, {}))
+        if (const auto it = rest.find(counter); it != rest.end())
+            it->second -= std::min(it->second, n);
+    std::erase_if(rest, [](const auto &r) { return r.second == 0; });
 
     std::vector<Found> found, used_up;
     if (first || rest.contains(kNotAuthentic) || rest.contains(kReplayed) || rest.contains(kUsedUp)) {
@@ -141,12 +145,21 @@ std::vector<io::LogRecord> CryptoErrors::look(XfrmStat stat, const Dump &dump, c
     std::stable_sort(found.begin(), found.end(), [](const Found &a, const Found &b) { return a.sum > b.sum; });
     found.resize(std::min(found.size(), kNamed));
 
+    std::vector<io::XfrmSa> sas;
+    for (const auto &f : found)
+        sas.push_back(f.sa);
+    const auto whose = sas.empty() ? std::vector<std::optional<Owner>>{} : owners(sas);
     std::vector<io::LogRecord> out;
-    for (const auto &f : found) {
-        out.push_back(record(f, owner(f.sa)));
-        for (const auto &[counter, n] : f.errors)
-            if (const auto it = rest.find(counter); it != rest.end())
-                it->second -= std::min(it->second, n);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        out.push_back(record(found[i], whose[i]));
+        for (const auto &[counter, n] : found[i].errors) {
+            const auto it = rest.find(counter);
+            const auto told = it == rest.end() ? 0 : std::min(it->second, n);
+            if (told > 0)
+                it->second -= told;
+            if (n > told)
+                ahead_[counter] += n - told;
+        }
     }
     if (std::any_of(rest.begin(), rest.end(), [](const auto &r) { return r.second > 0; }))
         out.push_back(record(rest));

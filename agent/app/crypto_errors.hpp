@@ -2,7 +2,8 @@
 // Errors of encryption and decryption for the session log (seed B "Statistics Collection").
 // The kernel counts them twice: by kind for the network namespace (xfrm_stat), and those
 // of decryption and replay for each SA, too. What an SA has counted is logged with its
-// tunnel and SPI, the rest by its kind alone. SAs are read only when something was counted.
+// tunnel and SPI, the rest by its kind alone. SAs are read only when something was counted,
+// and only where there are few enough not to keep the loop: kReadSas.
 // Threading: one thread.
 #pragma once
 
@@ -31,11 +32,14 @@ public:
     };
     using EachSa = std::function<void(const io::XfrmSa &)>;
     using Dump = std::function<Expected<void>(const EachSa &)>;
-    using OwnerOf = std::function<std::optional<Owner>(const io::XfrmSa &)>;
+    // Owners of these SAs, in their order.
+    using OwnersOf = std::function<std::vector<std::optional<Owner>>(const std::vector<io::XfrmSa> &)>;
+    // More SAs than this are not read, all errors are told by kind.
+    static constexpr std::uint32_t kReadSas = 4096;
 
     // What was counted since the last look, one record an SA and one for the rest; the
     // first look only learns. After a dump that fails nothing has a name.
-    std::vector<io::LogRecord> look(XfrmStat stat, const Dump &dump, const OwnerOf &owner);
+    std::vector<io::LogRecord> look(XfrmStat stat, const Dump &dump, const OwnersOf &owners);
 
 private:
     using SaKey = std::tuple<IpAddress, std::uint8_t, std::uint32_t>;
@@ -46,6 +50,7 @@ private:
 
     XfrmStat stat_;
     std::map<SaKey, Counts> seen_;
+    std::map<std::string, std::uint64_t> ahead_;    // told by SA already, and not by kind: counted during the dump
 };
 
 }  // namespace mcipsec::app

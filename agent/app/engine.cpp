@@ -86,7 +86,10 @@ Expected<void> Engine::start()
     if (const auto text = io::read_file(run_dir_ + "/admin.json"))
         if (auto a = RuntimeAdmin::from_json(*text))
             admin_ = std::move(*a);
+    const auto admin = admin_;
     config_ = admin_.apply(file_);
+    if (admin_ != admin)        // what is gone from the file does not come again with it
+        save_admin();
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
     if (auto done = load_cookie(); !done)
         return done;
@@ -102,7 +105,12 @@ Expected<void> Engine::start()
     if (!links)
         return tl::unexpected(links.error());
     links_ = std::move(*links);
-    if (auto done = boot_gates(*kernel_, *links_, config_, true); !done)
+    // First: what they had may belong to another group now.
+    auto unknown = shut_unknown_gates(*kernel_, *links_, cookie_, config_);
+    if (!unknown)
+        return tl::unexpected(unknown.error());
+    unknown_gates_ = std::move(*unknown);
+    if (auto done = boot_gates(*kernel_, *links_, config_); !done)
         return done;
 
     auto routes = io::Routes::open();
@@ -153,6 +161,7 @@ Expected<void> Engine::start()
         for (auto &[id, g] : groups_)
             begin_refill(g);
         purge_moved_groups();
+        open_unknown_gates();
         each_sync([&](SyncControl &s) { s.charon_up(v.epoch); });
         check_members();
         if (members_->settled())
@@ -201,7 +210,7 @@ Expected<void> Engine::start()
         else
             links_up_.erase(l.name);
         if (l.kind == "vrf" && !removed)
-            (void)boot_gates(*kernel_, *links_, config_, false);
+            (void)boot_gates(*kernel_, *links_, config_);
         routes_->link_changed(l, removed);
         check_members();
     }, [this] { links_changed(); });
@@ -531,7 +540,7 @@ void Engine::module_event(const io::ModuleEvent &e)
     case MCIPSEC_EVENT_GROUP_DEL:
         if (!stopping_) {
             log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = fmt::format("tunnel-group {} was removed from the kernel module", g->id), .group = g->id});
-            (void)boot_gates(*kernel_, *links_, config_, false);
+            (void)boot_gates(*kernel_, *links_, config_);
             g->static_peers.reset();
             g->module_ok = false;
             judge(*g);
@@ -596,7 +605,7 @@ void Engine::apply_config(const Config &next)
     log_.set_limit(config_.system.log_entries);
     if (auto done = metrics_->configure(config_.system.metrics_file, config_.system.metrics_interval); !done)
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kAlarm), .text = "metrics-file: " + done.error().text});
-    if (auto done = boot_gates(*kernel_, *links_, config_, false); !done)
+    if (auto done = boot_gates(*kernel_, *links_, config_); !done)
         log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = done.error().text});
     routes_->configure(config_);
     for (const auto &[id, g] : groups_)
@@ -703,7 +712,10 @@ Expected<Engine::Reloaded> Engine::reload()
         return Reloaded{std::move(*changes), next->warnings};
     }
     file_ = std::move(*next);
-    admin_ = std::move(admin);
+    if (admin_ != admin) {
+        admin_ = std::move(admin);
+        save_admin();
+    }
     apply_config(with_admin);
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
     for (const auto &w : file_.warnings)

@@ -163,6 +163,7 @@ private:
     void cancel_restart();
     void give_up_reload(const std::string &why);
     Expected<void> module_there();
+    void open_unknown_gates();
     void ask_for_restart();
     void restart_granted(const IpAddress &peer, Time expiry);
     void restart_denied(const IpAddress &peer);
@@ -208,7 +209,7 @@ private:
     void check_skew();
     void check_keys();
     void check_crypto_errors(Time now);
-    std::optional<CryptoErrors::Owner> owner_of(const io::XfrmSa &sa) const;
+    std::vector<std::optional<CryptoErrors::Owner>> owners_of(const std::vector<io::XfrmSa> &sas) const;
     void check_rp_filter(Time now);
     Expected<void> wire_sync(SyncControl &s);
 
@@ -260,6 +261,9 @@ private:
     Time crypto_errors_at_{}, rp_filter_at_{};
     bool first_boot_ = true, peers_begun_ = false;
     bool stopping_ = false, anew_ = false, stop_then_ = false;
+    Time module_looked_at_{};
+    std::optional<Error> module_refused_;
+    std::vector<GroupId> unknown_gates_;                    // not configured any more: charon has to drop their SAs first
     std::set<GroupId> purge_due_;                           // new to mc-ipsec, with standby-restart: its IKE states go
     std::optional<RestartState> resumed_;                   // what the process before left, until its hold ends
     unsigned restart_asks_ = 0;                             // tries left; 0: none asked for

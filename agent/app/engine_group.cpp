@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <net/if.h>
 
@@ -20,7 +19,6 @@ namespace mcipsec::app {
 namespace {
 
 constexpr Duration kFilterInterval = 5s;    // between two looks at rp_filter
-constexpr Duration kErrorInterval = 30s;    // between two looks at the kernel's error counters: a stranger's packets must not fill the log
 constexpr Duration kRefill = 30s;       // of a charon that came back, before the group counts as up anyway
 constexpr Duration kMeet = 10s;         // of two chassis that both acted, before the one rekeys that had held it back
 constexpr Duration kPlanDelay = 200ms;  // one fence plan for many reverse routes
@@ -651,51 +649,6 @@ void Engine::check_rp_filter(Time now)
     for (auto &f : strict_rp_filters(config_))
         found.push_back({std::move(f.text), f.group, {}});
     alarms_.replace("rp_filter", std::move(found));
-}
-
-// Whose an SA of the kernel is, as the records have it.
-std::optional<CryptoErrors::Owner> Engine::owner_of(const io::XfrmSa &sa) const
-{
-    for (const auto &[id, g] : groups_) {
-        const auto *tag = g.sync ? g.sync->tag_of(id) : nullptr;
-        if (!tag)
-            continue;
-        const auto &session = g.sync->session();
-        std::optional<CryptoErrors::Owner> owner;
-        session.for_each(*tag, [&](const mcs::Entry &e) {
-            if (owner || e.key.kind != mcs::Kind::ChildSa || !e.parent)
-                return;
-            const auto sas = child_sas(info_fields(e.info));
-            const auto is = [&](const mcipsec_seq &one) { return ntohl(one.spi) == sa.spi && std::equal(sa.dst.bytes.begin(), sa.dst.bytes.begin() + sa.dst.size(), one.daddr); };
-            if (!sas || (!is(sas->in) && !is(sas->out)))
-                return;
-            const auto *ike = session.entry(*tag, *e.parent);
-            owner = CryptoErrors::Owner{id, ""};
-            for (const auto &[name, t] : config_.tunnel)
-                if (ike && t.tunnel_group == id && t.connection == ike->name)
-                    owner->tunnel = name;
-        });
-        if (owner)
-            return owner;
-    }
-    return std::nullopt;
-}
-
-// One line for many packets.
-void Engine::check_crypto_errors(Time now)
-{
-    if (now < crypto_errors_at_ + kErrorInterval)
-        return;
-    crypto_errors_at_ = now;
-    const auto text = io::read_file("/proc/thread-self/net/xfrm_stat");
-    if (!text)          // a kernel without these statistics
-        return;
-    const auto dump = [](const CryptoErrors::EachSa &each) -> Expected<void> {
-        auto xfrm = io::XfrmNl::open();
-        return xfrm ? xfrm->dump_sas(each) : tl::unexpected(xfrm.error());
-    };
-    for (auto &r : crypto_errors_.look(parse_xfrm_stat(*text), dump, [this](const io::XfrmSa &sa) { return owner_of(sa); }))
-        log_.write(std::move(r));
 }
 
 // The customers of a dynamic tunnel are routed by what they negotiated (seed

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "app/engine.hpp"
+#include "app/gate_boot.hpp"
 #include "io/files.hpp"
 #include "io/notify.hpp"
 
@@ -19,6 +20,8 @@ namespace {
 constexpr unsigned kAsks = 3;           // an answer may get lost; each try takes half a detection time
 constexpr Duration kAloneHold = 60s;
 constexpr Duration kLastWords = 20ms;   // for what is queued to the sockets
+constexpr Duration kModuleInterval = 5s;        // between looks at a module that came again
+constexpr const char *kModule = "/sys/module/mcipsec";
 
 std::string restart_path(const std::string &run_dir) { return run_dir + "/restart.json"; }
 std::string vrrp_path(const std::string &run_dir) { return run_dir + "/vrrp.json"; }
@@ -101,6 +104,19 @@ void Engine::purge_moved_groups()
         });
 }
 
+// charon has dropped what it had of groups that it was not told of (CharonControl).
+void Engine::open_unknown_gates()
+{
+    for (const auto id : std::exchange(unknown_gates_, {})) {
+        const auto gone = kernel_->group_del(id);
+        log_.write({.level = gone ? io::Level::Notice : io::Level::Error,
+                    .event = std::string(io::event::kKernel),
+                    .text = gone ? fmt::format("tunnel-group {} is not configured any more: its gate is removed, charon has dropped its IKE_SAs", id)
+                                 : fmt::format("tunnel-group {} is not configured any more, its gate stays shut: {}", id, gone.error().text),
+                    .group = id});
+    }
+}
+
 void Engine::restart(bool anew)
 {
     if (!anew)
@@ -154,20 +170,40 @@ Expected<void> Engine::config_stands()
 }
 
 // "No such group" is also what the kernel says when there is no such module. What another
-// one that was loaded meanwhile would need, this process does not have: it begins anew.
+// one that was loaded meanwhile would need, this process does not have: it begins anew. The
+// module is not asked for by name before it is there: the kernel would load it for that, and
+// this loop wait.
 Expected<void> Engine::module_there()
 {
-    if (kernel_->group_dump())
+    if (const auto groups = kernel_->group_dump(); groups || groups.error().code != -ENOENT)
+        return groups ? Expected<void>{} : tl::unexpected(groups.error());
+    if (stopping_)
+        return fail(-ESTALE, "it was loaded anew");
+    std::error_code ignored;
+    if (!std::filesystem::exists(kModule, ignored))
+        return fail(-ENOENT, "the module is not loaded");
+    if (loop_.now() < module_looked_at_ + kModuleInterval)
+        return module_refused_ ? tl::unexpected(*module_refused_) : fail(-ESTALE, "it was loaded anew");
+    module_looked_at_ = loop_.now();
+    const auto ready = [this]() -> Expected<void> {
+        auto another = io::McipsecNl::open();
+        if (!another)
+            return tl::unexpected(another.error());
+        if (auto shut = boot_gates(*another, *links_, config_); !shut)
+            return shut;
+        if (auto stands = config_stands(); !stands)
+            return fail(stands.error().code, "it was loaded anew, for which mcipsecd has to begin anew, too, and the configuration does not stand: " + stands.error().text);
         return {};
-    if (auto another = io::McipsecNl::open(); !another)
-        return tl::unexpected(another.error());
-    if (!stopping_) {
-        stopping_ = anew_ = true;
-        restart_asks_ = 0;
-        drop_restart_state();
-        log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "the kernel module was unloaded, and loaded again without its tunnel-groups: mcipsecd starts anew"});
-        stop_after(kLastWords);
+    }();
+    if (!ready) {
+        module_refused_ = ready.error();
+        return ready;
     }
+    stopping_ = anew_ = true;
+    restart_asks_ = 0;
+    drop_restart_state();
+    log_.write({.level = io::Level::Error, .event = std::string(io::event::kKernel), .text = "the kernel module was unloaded, and loaded again without its tunnel-groups: mcipsecd starts anew"});
+    stop_after(kLastWords);
     return fail(-ESTALE, "it was loaded anew");
 }
 

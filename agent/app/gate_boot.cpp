@@ -116,17 +116,41 @@ io::GroupConfig for_older_module(io::GroupConfig g)
     return g;
 }
 
-Expected<void> boot_gates(io::McipsecNl &kernel, io::Links &links, const Config &config, bool prune)
+Expected<std::vector<GroupId>> shut_unknown_gates(io::McipsecNl &kernel, io::Links &links, const io::Cookie &cookie, const Config &config)
 {
-    if (prune) {        // first: what it had may belong to another group now
-        auto have = kernel.group_dump();
-        if (!have)
-            return tl::unexpected(have.error());
-        for (const auto &g : *have)
-            if (!config.tunnel_group.contains(g.id))
-                if (auto gone = kernel.group_del(g.id); !gone)
-                    return gone;
+    auto have = kernel.group_dump();
+    if (!have)
+        return tl::unexpected(have.error());
+    std::vector<GroupId> left;
+    std::vector<io::StateChange> shut;
+    for (const auto &g : *have) {
+        if (config.tunnel_group.contains(g.id))
+            continue;
+        io::GroupConfig rest{g.id, g.addresses, {}, {}, 0};
+        for (const auto &[id, tg] : config.tunnel_group) {
+            const auto other = gate_config(config, id, links);
+            if (!other)
+                return tl::unexpected(other.error());
+            std::erase_if(rest.addresses, [&](const io::GateAddress &a) { return std::find(other->addresses.begin(), other->addresses.end(), a) != other->addresses.end(); });
+        }
+        if (rest.addresses.empty()) {
+            if (auto gone = kernel.group_del(g.id); !gone)
+                return tl::unexpected(gone.error());
+            continue;
+        }
+        if (auto done = kernel.group_replace(rest); !done)
+            return tl::unexpected(done.error());
+        shut.push_back({g.id, Mastership::NotEligible, 0, g.generation});
+        left.push_back(g.id);
     }
+    if (!shut.empty())
+        if (auto done = kernel.state_set(cookie, shut); !done)
+            return tl::unexpected(done.error());
+    return left;
+}
+
+Expected<void> boot_gates(io::McipsecNl &kernel, io::Links &links, const Config &config)
+{
     auto apply = [&](GroupId id) -> Expected<void> {
         auto g = gate_config(config, id, links);
         if (!g)

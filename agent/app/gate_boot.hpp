@@ -19,8 +19,13 @@ Expected<io::GroupConfig> gate_config(const Config &config, GroupId group, io::L
 // it boots again: one next-hop a VRF and family, for all tunnels.
 io::GroupConfig for_older_module(io::GroupConfig g);
 
-// Creates or updates all groups of the configuration. Groups of the module that
-// the configuration does not name are removed if `prune`.
-Expected<void> boot_gates(io::McipsecNl &kernel, io::Links &links, const Config &config, bool prune);
+// Groups of the module that the configuration does not name: shut, without next-hops and
+// without the addresses that another group has now. Returned are those that still have
+// addresses: nobody else keeps their SAs from sending (I2, I5), so they stay until charon
+// has dropped these.
+Expected<std::vector<GroupId>> shut_unknown_gates(io::McipsecNl &kernel, io::Links &links, const io::Cookie &cookie, const Config &config);
+
+// Creates or updates all groups of the configuration.
+Expected<void> boot_gates(io::McipsecNl &kernel, io::Links &links, const Config &config);
 
 }  // namespace mcipsec::app

@@ -60,7 +60,7 @@ int close_gates(const app::Config &config)
     auto links = io::Links::open();
     if (!links)
         return complain(links.error());
-    if (auto done = app::boot_gates(*kernel, *links, config, false); !done)
+    if (auto done = app::boot_gates(*kernel, *links, config); !done)
         return complain(done.error());
     fmt::print("{} tunnel-groups, all in discovery or as they were\n", config.tunnel_group.size());
     return 0;

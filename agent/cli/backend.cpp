@@ -24,6 +24,13 @@ using nlohmann::json;
 
 // An agent that is stopped must not hold a reader for long.
 constexpr Duration kAnswer = 3s;
+constexpr Duration kReload = 60s;       // reads the files of thousands of connections
+
+Duration patience(const json &request)
+{
+    const auto command = request.value("command", json::array());
+    return !command.empty() && command[0] == "reload" ? kReload : kAnswer;
+}
 
 volatile sig_atomic_t interrupted = 0;
 
@@ -36,7 +43,7 @@ public:
         auto client = io::ControlClient::connect(path_);
         if (!client)
             return tl::unexpected(client.error());
-        auto answer = client->request(request, kAnswer);
+        auto answer = client->request(request, patience(request));
         if (!answer)
             return tl::unexpected(answer.error());
         return json(*answer);

@@ -52,9 +52,10 @@ admin_group() { lab SeGW-1 mcipsec admin isa tunnel-group "$1" "$2" >/dev/null; 
 down() { [ "$(ask SeGW-1 "$(find_object gate) | .oper_state" show isa tunnel-group 1)" = down ]; }
 active_is() { [ "$(mc SeGW-1 active_members)" = "$1" ]; }
 no_group_2() { local rc=0; lab "$1" mcipsec show isa tunnel-group 2 >/dev/null 2>&1 || rc=$?; [ $rc = 4 ]; }
+member_3_up() { [ "$(ask SeGW-1 '.tunnel_groups[0].members[0].oper_state' show isa tunnel-group 3)" = up ]; }
 route_2() { lab "$1" ip route show table all | grep -q '10\.10\.20\.2 .*proto 20[123]'; }
 
-plan $((SCENE_POINTS + 1 + 6 + 4 + 5 + 3 + 9 + 11 + 8 + 10))
+plan $((SCENE_POINTS + 1 + 6 + 4 + 5 + 3 + 9 + 11 + 8 + 10 + 4))
 scene_up
 check_wait "both members are healthy" 30 eval '[ "$(ask SeGW-1 ".tunnel_groups[0].backup | join(\" \")" show isa tunnel-group 1)" = 2/2 ]'
 generation=$(generations) agents=$(agent_pids)
@@ -144,6 +145,11 @@ rm "$ETC/conf.d/group2.toml"
 check "shut down it is removed" reload SeGW-1
 check_wait "it is gone" 60 no_group_2 SeGW-1
 check_wait "and its route" 60 eval '! route_2 SeGW-1'
+check "its gate went when charon had dropped what was its" eval 'tail -n 200 "$LAB_DIR/SeGW-1/log/mcipsecd.out" | grep -q "tunnel-group 2 is not configured any more: its gate is removed"'
+sed 's/tunnel-group\.2/tunnel-group.3/; s/tunnel-group = 2/tunnel-group = 3/; s/tag-2/tag-3/' "$LAB_DIR/group2.toml" >"$ETC/conf.d/group3.toml"
+check "another group gets its address" reload SeGW-1
+check_wait "it is there" 30 lab SeGW-1 mcipsec show isa tunnel-group 3
+check_wait "charon has taken it, its member is up" 30 member_3_up
 check_wait "group 1 has not moved, protection status nominal" 60 eval '[ "$(generations)" = "$generation" ] && nominal'
 check "by the same processes" same_agents
 check_wait "CE-1's ping goes on" 30 ping_ce

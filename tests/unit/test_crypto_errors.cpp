@@ -37,10 +37,13 @@ struct Kernel {
                 each(one);
             return broken ? fail(-ENOBUFS, "no buffer space") : Expected<void>{};
         };
-        const auto owner = [](const io::XfrmSa &one) {
-            return one.spi == 0xc0000001 ? std::optional(CryptoErrors::Owner{1, "tunnel-1"}) : std::nullopt;
+        const auto owners = [](const std::vector<io::XfrmSa> &asked) {
+            std::vector<std::optional<CryptoErrors::Owner>> out;
+            for (const auto &one : asked)
+                out.push_back(one.spi == 0xc0000001 ? std::optional(CryptoErrors::Owner{1, "tunnel-1"}) : std::nullopt);
+            return out;
         };
-        return errors.look(stat, dump, owner);
+        return errors.look(stat, dump, owners);
     }
 };
 
@@ -115,6 +118,12 @@ void the_rest_is_told_by_kind(void **)
     k.stat["XfrmInStateProtoError"] += 1;
     k.sas[0].not_authentic = 1;
     assert_string_equal(text(k.look()).c_str(), "tunnel tunnel-1: SA c0000001, 10.10.10.1 to 10.10.20.1: 1 inbound packets failed decryption or integrity");
+    // What came between the counters and the SAs is told once.
+    k.stat["XfrmInStateProtoError"] += 1;
+    k.sas[0].not_authentic += 3;
+    assert_string_equal(text(k.look()).c_str(), "tunnel tunnel-1: SA c0000001, 10.10.10.1 to 10.10.20.1: 3 inbound packets failed decryption or integrity");
+    k.stat["XfrmInStateProtoError"] += 2;
+    assert_string_equal(text(k.look()).c_str(), "");
     // Without the SAs nothing has a name; what they counted is not told later.
     k.broken = true;
     k.stat["XfrmInStateProtoError"] += 1;
