@@ -135,7 +135,7 @@ const Key<McIpsecConfig> kMcIpsec[] = {
     {"hold-on-neighbor-failure", &McIpsecConfig::hold_on_neighbor_failure, 2, 25, kNone, kAny, kNow, nullptr, "Keep-alive intervals without a sign of the peer before it counts as down."},
     {"discovery-interval", &McIpsecConfig::discovery_interval, 1, 1800, kSec, kAny, kNow, nullptr, "How long a tunnel-group stays in discovery when the peer is not reached."},
     {"discovery-interval-boot", &McIpsecConfig::discovery_interval_boot, 1, 1800, kSec, kAny, kNow, "discovery-interval", "The same for the first time after the machine has booted."},
-    {"lease-guard", &McIpsecConfig::lease_guard, 0, 60000, kMs, kAny, kNow, "0: a tenth of the detection time, at least 10 ms", "This chassis stops forwarding so long before the peer may take over. Refused below 5 ms and above half the detection time, warned below a tenth of it."},
+    {"lease-guard", &McIpsecConfig::lease_guard, 0, 60000, kMs, kAny, kNow, "0: one interval of keep-alives or BFD, as far as the detection time has room", "This chassis stops forwarding so long before the peer may take over. Refused below 5 ms and above half the detection time, warned below a tenth of it."},
     {"restart-hold", &McIpsecConfig::restart_hold, 1, 600, kSec, kAny, kNow, nullptr, "A planned restart asks the peer to wait so long."},
 };
 

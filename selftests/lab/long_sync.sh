@@ -6,7 +6,7 @@
 # output commit while MCS is filtered, and sent at the limit while it is slow, and not held
 # at all once MCS is down; entries that the standby has not installed yet, that wait for a
 # connection, that one chassis lost, that no record can hold; a channel that breaks for what
-comes through it; the synchronisation shut down.
+# comes through it; the synchronisation shut down.
 # Control: each field is back at the end of its part.
 
 . "$(dirname "$0")/scene.sh"
