@@ -116,6 +116,14 @@ const McIpsecGroupConfig *Config::mc_ipsec_of(GroupId group) const
     return peer ? &peer->mc_ipsec.tunnel_group.at(group) : nullptr;
 }
 
+const TunnelConfig *Config::tunnel_of(GroupId group, const std::string &connection) const
+{
+    for (const auto &[name, t] : tunnel)
+        if (t.tunnel_group == group && t.connection == connection)
+            return &t;
+    return nullptr;
+}
+
 std::vector<IpAddress> Config::gateway_addresses(GroupId group) const
 {
     std::vector<IpAddress> out;

@@ -255,6 +255,8 @@ struct Config {
     // The peer under which mc-ipsec names this group; nullptr: the gateway works alone.
     const PeerConfig *peer_of(GroupId group) const;
     const McIpsecGroupConfig *mc_ipsec_of(GroupId group) const;     // what it says there
+    // The tunnel of a group behind a connection of charon; nullptr: none is configured.
+    const TunnelConfig *tunnel_of(GroupId group, const std::string &connection) const;
     // Every local gateway address of the group, and its redundant next-hops (duplicates removed).
     std::vector<IpAddress> gateway_addresses(GroupId group) const;
     Where where_of(const std::string &path) const;          // of the path or its nearest ancestor

@@ -86,10 +86,9 @@ Expected<void> Engine::start()
     if (const auto text = io::read_file(run_dir_ + "/admin.json"))
         if (auto a = RuntimeAdmin::from_json(*text))
             admin_ = std::move(*a);
-    const auto admin = admin_;
-    config_ = admin_.apply(file_);
-    if (admin_ != admin)        // what is gone from the file does not come again with it
+    if (admin_.forget(file_))   // what is gone from the file does not come again with it
         save_admin();
+    config_ = admin_.apply(file_);
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
     if (auto done = load_cookie(); !done)
         return done;
@@ -692,8 +691,7 @@ Expected<Engine::Reloaded> Engine::reload()
     };
     if (!next)
         return refuse(next.error());
-    auto admin = admin_;        // what a refused file lacks is not forgotten
-    Config with_admin = admin.apply(*next);
+    Config with_admin = admin_.apply(*next);
     auto changes = check_reload(config_, with_admin);
     if (!changes)
         return refuse(changes.error());
@@ -712,10 +710,8 @@ Expected<Engine::Reloaded> Engine::reload()
         return Reloaded{std::move(*changes), next->warnings};
     }
     file_ = std::move(*next);
-    if (admin_ != admin) {
-        admin_ = std::move(admin);
+    if (admin_.forget(file_))
         save_admin();
-    }
     apply_config(with_admin);
     config_read_at_ = std::chrono::duration_cast<std::chrono::seconds>(io::wall_now()).count();
     for (const auto &w : file_.warnings)

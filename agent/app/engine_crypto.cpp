@@ -20,9 +20,14 @@ constexpr Duration kErrorInterval = 30s;    // between two looks at the kernel's
 std::vector<std::optional<CryptoErrors::Owner>> Engine::owners_of(const std::vector<io::XfrmSa> &sas) const
 {
     std::vector<std::optional<CryptoErrors::Owner>> out(sas.size());
-    std::vector<std::string> spi;
-    for (const auto &sa : sas)
+    std::vector<SaId> wanted;
+    std::vector<std::string> spi;       // as the records' text has it: most are not looked at closer
+    for (const auto &sa : sas) {
+        SaId id{htonl(sa.spi), sa.proto, static_cast<std::uint8_t>(sa.dst.family == 4 ? AF_INET : AF_INET6), {}};
+        std::copy_n(sa.dst.bytes.begin(), sa.dst.size(), id.daddr.begin());
+        wanted.push_back(id);
         spi.push_back(fmt::format("={:08x}\n", sa.spi));
+    }
     for (const auto &[id, g] : groups_) {
         const auto *tag = g.sync ? g.sync->tag_of(id) : nullptr;
         if (!tag)
@@ -35,21 +40,18 @@ std::vector<std::optional<CryptoErrors::Owner>> Engine::owners_of(const std::vec
                 if (out[i] || e.info.find(spi[i]) == std::string::npos)
                     continue;
                 const auto pair = child_sas(info_fields(e.info));
-                const auto is = [&](const mcipsec_seq &one) { return ntohl(one.spi) == sas[i].spi && std::equal(sas[i].dst.bytes.begin(), sas[i].dst.bytes.begin() + sas[i].dst.size(), one.daddr); };
-                if (!pair || (!is(pair->in) && !is(pair->out)))
+                if (!pair || (SaId::of(pair->in) != wanted[i] && SaId::of(pair->out) != wanted[i]))
                     continue;
                 const auto *ike = session.entry(*tag, *e.parent);
-                out[i] = CryptoErrors::Owner{id, ""};
-                for (const auto &[name, t] : config_.tunnel)
-                    if (ike && t.tunnel_group == id && t.connection == ike->name)
-                        out[i]->tunnel = name;
+                const auto *tunnel = ike ? config_.tunnel_of(id, ike->name) : nullptr;
+                out[i] = CryptoErrors::Owner{id, tunnel ? tunnel->name : ""};
             }
         });
     }
     return out;
 }
 
-// One line for many packets.
+// One line for many packets of an SA.
 void Engine::check_crypto_errors(Time now)
 {
     if (now < crypto_errors_at_ + kErrorInterval)

@@ -160,8 +160,7 @@ Expected<void> Engine::config_stands()
     auto next = load_config(config_path_, "", run_dir_);
     if (!next)
         return tl::unexpected(next.error());
-    auto admin = admin_;
-    const Config with_admin = admin.apply(*next);
+    const Config with_admin = admin_.apply(*next);
     if (auto changes = check_reload(config_, with_admin); !changes)
         return tl::unexpected(changes.error());
     if (auto there = devices_there(with_admin); !there)
@@ -182,8 +181,8 @@ Expected<void> Engine::module_there()
     std::error_code ignored;
     if (!std::filesystem::exists(kModule, ignored))
         return fail(-ENOENT, "the module is not loaded");
-    if (loop_.now() < module_looked_at_ + kModuleInterval)
-        return module_refused_ ? tl::unexpected(*module_refused_) : fail(-ESTALE, "it was loaded anew");
+    if (module_refused_ && loop_.now() < module_looked_at_ + kModuleInterval)
+        return tl::unexpected(*module_refused_);
     module_looked_at_ = loop_.now();
     const auto ready = [this]() -> Expected<void> {
         auto another = io::McipsecNl::open();

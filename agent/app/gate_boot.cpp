@@ -121,18 +121,20 @@ Expected<std::vector<GroupId>> shut_unknown_gates(io::McipsecNl &kernel, io::Lin
     auto have = kernel.group_dump();
     if (!have)
         return tl::unexpected(have.error());
+    std::vector<io::GateAddress> taken;
+    for (const auto &[id, tg] : config.tunnel_group) {
+        const auto configured = gate_config(config, id, links);
+        if (!configured)
+            return tl::unexpected(configured.error());
+        taken.insert(taken.end(), configured->addresses.begin(), configured->addresses.end());
+    }
     std::vector<GroupId> left;
     std::vector<io::StateChange> shut;
     for (const auto &g : *have) {
         if (config.tunnel_group.contains(g.id))
             continue;
         io::GroupConfig rest{g.id, g.addresses, {}, {}, 0};
-        for (const auto &[id, tg] : config.tunnel_group) {
-            const auto other = gate_config(config, id, links);
-            if (!other)
-                return tl::unexpected(other.error());
-            std::erase_if(rest.addresses, [&](const io::GateAddress &a) { return std::find(other->addresses.begin(), other->addresses.end(), a) != other->addresses.end(); });
-        }
+        std::erase_if(rest.addresses, [&](const io::GateAddress &a) { return std::find(taken.begin(), taken.end(), a) != taken.end(); });
         if (rest.addresses.empty()) {
             if (auto gone = kernel.group_del(g.id); !gone)
                 return tl::unexpected(gone.error());

@@ -100,17 +100,22 @@ Expected<void> RuntimeAdmin::mc_ipsec(const Config &file, const IpAddress &peer,
     return set(file, fmt::format("{}.mc-ipsec.tunnel-group.{}.shutdown", peer_path(peer), group), shutdown);
 }
 
-Config RuntimeAdmin::apply(const Config &file)
+Config RuntimeAdmin::apply(const Config &file) const
 {
     Config out = file;
-    std::erase_if(shutdown_, [&](const auto &e) {
-        bool *state = find(out, e.first);
-        if (!state || *state == e.second)
-            return true;
-        *state = e.second;
-        return false;
-    });
+    for (const auto &[path, shutdown] : shutdown_)
+        if (bool *state = find(out, path))
+            *state = shutdown;
     return out;
+}
+
+bool RuntimeAdmin::forget(const Config &file)
+{
+    Config copy = file;
+    return std::erase_if(shutdown_, [&](const auto &e) {
+               const bool *state = find(copy, e.first);
+               return !state || *state == e.second;
+           }) > 0;
 }
 
 std::map<std::string, std::string> RuntimeAdmin::notes() const

@@ -22,8 +22,10 @@ public:
     Expected<void> sync(const Config &file, const IpAddress &peer, bool shutdown);
     Expected<void> mc_ipsec(const Config &file, const IpAddress &peer, GroupId group, bool shutdown);
 
-    // The running configuration: file with the overrides on top; drops those whose object is gone.
-    Config apply(const Config &file);
+    // The running configuration: file with the overrides on top, those whose object it has.
+    Config apply(const Config &file) const;
+    // Drops what file does not have, or says itself. Returns whether there was such a thing.
+    bool forget(const Config &file);
     // path -> "(runtime)", for show_config().
     std::map<std::string, std::string> notes() const;
 

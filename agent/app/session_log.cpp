@@ -22,14 +22,6 @@ std::string in_case(std::string_view name, int (*convert)(int))
 
 bool is_failure(std::string_view what) { return what == "auth-failed" || what == "no-proposal" || what == "peer-unreachable" || what == "alert"; }
 
-const TunnelConfig *tunnel_of(const Config &config, GroupId group, const std::string &connection)
-{
-    for (const auto &[name, t] : config.tunnel)
-        if (t.tunnel_group == group && t.connection == connection)
-            return &t;
-    return nullptr;
-}
-
 }  // namespace
 
 io::LogRecord session_record(const Config &config, const io::PluginLog &event)
@@ -40,7 +32,7 @@ io::LogRecord session_record(const Config &config, const io::PluginLog &event)
     r.reason = event.what;
     r.level = is_failure(event.what) ? io::Level::Warning : io::Level::Info;
     std::map<std::string, std::string> fields(event.fields.begin(), event.fields.end());
-    const auto *t = tunnel_of(config, event.group, fields["name"]);
+    const auto *t = config.tunnel_of(event.group, fields["name"]);
     if (t) {
         r.extra.emplace_back("TUNNEL", t->name);
         const auto pub = config.publics.find(t->public_name);

@@ -5,7 +5,8 @@
 # tunnel-group: gateway address 2001:db8:20::1, tunnel-6 carries 2001:db8:a1::1 to
 # 2001:db8:a2::1. CE-1 finds the gateway by VRRPv3 for IPv6 (VRRP 16); P-1 always sends by
 # SeGW-1, and CE-1 does for a while, so that both sides are shunted. tunnel-5 carries IPv6 over
-# IPv4, 2001:db8:a1::5 to 2001:db8:a2::5. Planned switchover and power loss. The /128 and the /32 of the gateway addresses carry the mastership.
+# IPv4, 2001:db8:a1::5 to 2001:db8:a2::5. Planned switchover and power loss. The /128 and the
+# /32 of the gateway addresses carry the mastership.
 #
 # The chassis know each other by IPv6 alone: MIMP, BFD and MCS go from system address to
 # system address, 2001:db8::1 and 2001:db8::2, by a static route over the link between them.

@@ -9,8 +9,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "app/crypto_errors.hpp"
 #include "app/control_dispatch.hpp"
+#include "app/crypto_errors.hpp"
 #include "app/record_info.hpp"
 #include "app/restart_state.hpp"
 #include "cli/grammar.hpp"

@@ -451,7 +451,7 @@ void test_runtime_admin(void **)
     assert_false(RuntimeAdmin::from_json("{").has_value());
     // A group that the next file does not have takes its override along.
     RuntimeAdmin gone = *b;
-    gone.apply(*parse_config({{"x", ""}}));
+    assert_true(gone.forget(*parse_config({{"x", ""}})));
     assert_int_equal(gone.notes().size(), 0);
 }
 
