@@ -10,7 +10,7 @@
 
 #include "mcipsec_plugin.h"
 #include "mcipsec_announce.h"
-#include "mcipsec_dpd.h"
+#include "mcipsec_responder.h"
 #include "mcipsec_event.h"
 #include "mcipsec_export.h"
 #include "mcipsec_gate.h"
@@ -51,7 +51,7 @@ struct private_mcipsec_plugin_t {
 	mcipsec_import_t *import;
 	mcipsec_retransmit_t *retransmit;
 	mcipsec_resend_t *resend;
-	mcipsec_dpd_t *dpd;
+	mcipsec_responder_t *responder;
 	mcipsec_midsync_t *midsync;
 	mcipsec_log_t *log;
 	mcipsec_group_t *group;
@@ -134,10 +134,10 @@ static void stop(private_mcipsec_plugin_t *this)
 		charon->bus->remove_listener(charon->bus, &this->log->listener);
 		this->log->destroy(this->log);
 	}
-	if (this->dpd)
+	if (this->responder)
 	{
-		charon->bus->remove_listener(charon->bus, &this->dpd->listener);
-		this->dpd->destroy(this->dpd);
+		charon->bus->remove_listener(charon->bus, &this->responder->listener);
+		this->responder->destroy(this->responder);
 	}
 	if (this->midsync)
 	{
@@ -200,8 +200,8 @@ static bool start(private_mcipsec_plugin_t *this, vici_dispatcher_t *dispatcher)
 	charon->bus->add_listener(charon->bus, &this->retransmit->listener);
 	this->resend = mcipsec_resend_create(this->table, this->announce);
 	charon->bus->add_listener(charon->bus, &this->resend->listener);
-	this->dpd = mcipsec_dpd_create(this->table);
-	charon->bus->add_listener(charon->bus, &this->dpd->listener);
+	this->responder = mcipsec_responder_create(this->table);
+	charon->bus->add_listener(charon->bus, &this->responder->listener);
 	this->midsync = mcipsec_midsync_create(this->table, this->announce);
 	charon->bus->add_listener(charon->bus, &this->midsync->listener);
 	this->log = mcipsec_log_create(this->table, this->event);

@@ -38,12 +38,19 @@ rekey_only()
 }
 one_new_child() { local now; now=$(ce_child_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "$now" != "$1" ]; }
 # requests of a new IKE_SA that the plugin did not let out
+not_begun() { python3 "$LAB_SRC/../plugin/ask.py" "$1" mcipsec-status | grep -o "'not-begun': '[0-9]*" | grep -o '[0-9]*$'; }
+# extra NODE LOCAL-TS REMOTE-TS: one more child of tunnel-1, only loaded
+extra()
+{
+	sed -i "0,/children {/s||&\nextra {\nlocal_ts = $2/32\nremote_ts = $3/32\nesp_proposals = aes128gcm16\nstart_action = none\n}|" \
+		"$LAB_DIR/$1/etc/swanctl/conf.d/tunnel-1.conf" && lab "$1" swanctl --load-conns >/dev/null
+}
 kept_back() { python3 "$LAB_SRC/../plugin/ask.py" "$1" mcipsec-status | grep -q "'not-begun': '[1-9]"; }
 ce_has_none() { ! lab CE-1 swanctl --list-sas --raw | grep -q initiator-spi; }
 ce_initiates() { lab CE-1 timeout 30 swanctl --initiate --child "$1"; }
 p1_pings() { lab P-1 ping -I vprn2 -I 192.168.2.1 -c "$1" -i 0.3 -W 1 192.168.1.1; }
 
-plan $((SCENE_POINTS + 40))
+plan $((SCENE_POINTS + 46))
 scene_up
 check "(the flow ends: the customer will probe)" eval 'stop CE-1 flow && stop P-1 flow'
 
@@ -63,6 +70,13 @@ lab SeGW-1 timeout 20 swanctl --terminate --ike tunnel-1 --force --timeout 2 >/d
 check "control: the customer sets it up" ce_initiates tunnel-1
 check_wait "P-1's traffic goes through" 30 p1_pings 1
 check_wait "protection status nominal on both" 60 nominal
+check "another child is loaded on all three" eval 'extra CE-1 192.168.1.9 192.168.2.1 && extra SeGW-1 192.168.2.1 192.168.1.9 && extra SeGW-2 192.168.2.1 192.168.1.9'
+t=$EPOCHREALTIME kept=$(not_begun SeGW-1)
+check_not "SeGW-1's charon is told to begin it on the IKE_SA that is up" lab SeGW-1 timeout 20 swanctl --initiate --child extra --timeout 6
+check "that is counted" test "$(not_begun SeGW-1)" -gt "$kept"
+check "neither gateway has begun an exchange" none_begun "$t"
+check "control: the customer may" ce_initiates extra
+check "and ends it" lab CE-1 timeout 30 swanctl --terminate --child extra
 
 spis=$(ce_child_spis) t=$EPOCHREALTIME
 check "force-switchover to SeGW-2" hand_over SeGW-1
