@@ -68,6 +68,9 @@ check_not()
 	if "$@"; then fail "$text"; else pass "$text"; fi
 }
 
+# unchanged OLD COMMAND...: it prints what it printed before, which was something.
+unchanged() { [ -n "$1" ] && [ "$("${@:2}")" = "$1" ]; }
+
 # check_is TEXT EXPECTED CMD...: compares what CMD prints.
 check_is()
 {

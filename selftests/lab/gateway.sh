@@ -151,3 +151,19 @@ ce_child_spis()
 		grep -oE 'spi-(in|out)=[0-9a-f]+' | sort -u | tr '\n' ' '
 }
 ping_ce() { lab CE-1 ping -I vprn2 -I 192.168.1.1 -c 1 -W 1 192.168.2.1; }
+
+# hand_over_refused GATEWAY: force-switchover is, for a state that does not allow it.
+hand_over_refused() { hand_over "$@" 2>/dev/null; [ $? = 5 ]; }
+
+# Which came first. Both are CLOCK_BOOTTIME of the guest's one kernel: the end of the
+# lease that the agent of the old master renewed last, and when the peer took over by
+# its own log.
+lease_end() { lab "$1" /mcipsec/build/lab-tools/mcipsec-nl group get 1 | awk '/^expiry/ { printf "%.6f", $2 / 1e9 }'; }
+took_over() { sed -n 's/^\[ *\([0-9.]*\)\].*MasterStateChg.* to \(master\|eligible\): .*/\1/p' "$LAB_DIR/$1/log/mcipsecd.out" | tail -n 1; }
+fenced_first()	# OLD NEW
+{
+	local end taken
+	end=$(lease_end "$1") taken=$(took_over "$2")
+	diag "$1's lease ended at $end, $2 took over at $taken"
+	[ -n "$end" ] && [ -n "$taken" ] && awk -v e="$end" -v t="$taken" 'BEGIN { exit !(e > 0 && e < t) }'
+}

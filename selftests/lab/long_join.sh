@@ -29,7 +29,7 @@ joined()
 	printf '[%s]\ndiscovery-interval = 10\n[%s.tunnel-group.1]\nstandby-restart = "%s"\n' "$PEER" "$PEER" "$1" >"$ETC/conf.d/join.toml"
 }
 
-plan 33
+plan 34
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -74,5 +74,6 @@ check_wait "charon has dropped the tunnel" 30 eval '[ "$(ike_sas)" = 0 ]'
 check_is "without a message to the customer" 0 sent_ike "$t"
 check "who still has it" same_ike
 check_wait "it serves again when discovery is over" 40 state_is eligible
+check_is "nor since then" 0 sent_ike "$t"
 check_sequence_numbers 4
 tap_end

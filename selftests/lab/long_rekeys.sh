@@ -57,7 +57,7 @@ one_of_each()
 }
 not_anew() { capture ike "$OBS_DIR/public.pcap" --from "$t0" | jq -e '.exchanges | .CREATE_CHILD_SA > 0 and (has("IKE_SA_INIT") or has("IKE_AUTH") | not)' >/dev/null; }
 other_ike() { local now; now=$(ce_ike_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "$now" != "$ike" ]; }
-same_ike() { [ "$(ce_ike_spis)" = "$ike" ]; }
+same_ike() { unchanged "$ike" ce_ike_spis; }
 other_child() { local now; now=$(ce_child_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "$now" != "$child" ]; }
 before() { ike=$(ce_ike_spis) child=$(ce_child_spis); }
 

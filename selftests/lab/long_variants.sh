@@ -138,7 +138,7 @@ check "nat: it forgets its ports" variant_nat 2500 24500
 check_wait "nat: the ping goes on from other ports" 60 variant_pings nat
 check_wait "nat: SeGW-2's states have the new port" 30 port_known SeGW-2 24500
 check_wait "every CHILD_SA is rekeyed" 120 all_rekeyed "$child"
-check_is "over the same IKE_SAs" "$ike" customers_ike
+check "over the same IKE_SAs" unchanged "$ike" customers_ike
 check_wait "those groups' CHILD_SAs were rekeyed with them" 20 child_groups
 check "revoked: SeGW-2 refuses the customer, too" \
 	eval 'variant_refused revoked 1 && variant_checked SeGW-2 revoked.test revoked'

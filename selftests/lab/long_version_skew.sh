@@ -69,7 +69,7 @@ check_wait "mcs-version-mismatch on SeGW-2" 30 flags_are SeGW-2 mcs-version-mism
 check_wait "both outOfSync, SeGW-1 notReady" 10 \
 	eval 'sync_is SeGW-1 db_sync_state outOfSync && sync_is SeGW-2 db_sync_state outOfSync && mc_is SeGW-1 protection_status notReady'
 check_is "SeGW-1 shows what SeGW-2 speaks" "MIMP 4, MCS 3 to 4" versions SeGW-1
-check_not "force-switchover is refused" hand_over SeGW-1
+check "force-switchover is refused" hand_over_refused SeGW-1
 check "CE-1's ping goes on" ping_ce
 check "the same version again: SeGW-2's agent is exchanged" swap ""
 check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby

@@ -26,7 +26,7 @@ settled() { sync_is SeGW-1 num_entries "$entries" && sync_is SeGW-2 num_entries 
 child_spis() { lab CE-1 swanctl --list-sas --raw | grep -oE 'spi-in=[0-9a-f]+' | sort -u; }
 # all_rekeyed: none of the SPIs of before is left. ike_same: all authenticated once.
 all_rekeyed() { [ "$(child_spis | wc -l)" -ge "$CUSTOMERS" ] && [ -z "$(comm -12 <(echo "$spis") <(child_spis))" ]; }
-ike_same() { [ "$(customers_ike)" = "$ike" ]; }
+ike_same() { unchanged "$ike" customers_ike; }
 force()	# FROM TO: two points. Sets t, to when it was asked for.
 {
 	t=$(now_ms)

@@ -42,7 +42,7 @@ gateway_mac() { cat "$LAB_DIR/$1/mac"; }
 begun() { capture requests 10.10.20.1 "$OBS_DIR/public.pcap" --mac "$(gateway_mac "$1")" --from "$2" | jq -c -S .; }
 
 # scene_same_ike: the CE has authenticated once.
-scene_same_ike() { [ -n "$scene_ike" ] && [ "$(ce_ike_spis)" = "$scene_ike" ]; }
+scene_same_ike() { unchanged "$scene_ike" ce_ike_spis; }
 
 # scene_lost FROM TO: packets of the flow that got lost, both ways.
 scene_lost() { flow_window "$1" "$2" --json | jq '[.[].lost] | add'; }

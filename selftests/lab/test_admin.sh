@@ -14,7 +14,6 @@
 . "$(dirname "$0")/scene.sh"
 
 admin() { lab "$1" mcipsec admin "${@:2}"; }
-refused() { hand_over "$@" 2>/dev/null; [ $? = 5 ]; }
 
 scene_configure()
 {
@@ -45,7 +44,7 @@ check_wait "both say outOfSync, each with its reason" 20 \
 check "mastership is where it was" roles SeGW-1 master SeGW-2 standby
 check_wait "SeGW-1 is notReady" 10 mc_is SeGW-1 protection_status notReady
 check "it shows as (runtime) in config show" eval 'lab SeGW-2 mcipsec config show | grep -q "(runtime)"'
-check "a force-switchover is refused" refused SeGW-1
+check "a force-switchover is refused" hand_over_refused SeGW-1
 check "mastership is still where it was" roles SeGW-1 master SeGW-2 standby
 check "with ignore-protection-status it is done" hand_over SeGW-1 1 ignore-protection-status
 check_wait "SeGW-2 is master, SeGW-1 stands by" 20 roles SeGW-1 standby SeGW-2 master

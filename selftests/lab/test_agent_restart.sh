@@ -37,7 +37,7 @@ flow_whole() { poll 20 flow_recovered && [ "$(scene_lost "$t0" "$(awk -v t="$EPO
 # by_command: how `config show` marks the tunnel-group's shutdown on SeGW-2
 by_command() { ask SeGW-2 '.config["isa.tunnel-group.1"].shutdown | "\(.value) \(.from)"' config show; }
 
-plan $((SCENE_POINTS + 36))
+plan $((SCENE_POINTS + 37))
 scene_up
 generation=$(generation SeGW-1)
 
@@ -71,6 +71,7 @@ check_wait "protection status nominal on both" 60 nominal
 check "control: the master's agent leaves and stays away" leave SeGW-1
 check_wait "when the hold is over its gate is shut" $((HOLD + 10)) fenced SeGW-1
 check_wait "SeGW-2 takes over" 20 gate_is SeGW-2 forward
+check "SeGW-1's lease had ended before" fenced_first SeGW-1 SeGW-2
 agent_start SeGW-1
 check_wait "back too late, SeGW-1 stands by" 60 roles SeGW-1 standby SeGW-2 master
 check_wait "protection status nominal on both" 60 nominal

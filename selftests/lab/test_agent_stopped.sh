@@ -37,19 +37,6 @@ shows_all()	# NODE STALE
 		shows "$1" "$2" show redundancy multi-chassis mc-ipsec peer "$(peer_address "$1")"
 }
 
-# Which came first. Both are CLOCK_BOOTTIME of the guest's one kernel: the end of the
-# lease that the agent of the old master renewed last, and when the peer took over by
-# its own log.
-lease_end() { lab "$1" /mcipsec/build/lab-tools/mcipsec-nl group get 1 | awk '/^expiry/ { printf "%.6f", $2 / 1e9 }'; }
-took_over() { sed -n 's/^\[ *\([0-9.]*\)\].*MasterStateChg.* to \(master\|eligible\): .*/\1/p' "$LAB_DIR/$1/log/mcipsecd.out" | tail -n 1; }
-fenced_first()	# OLD NEW
-{
-	local end taken
-	end=$(lease_end "$1") taken=$(took_over "$2")
-	diag "$1's lease ended at $end, $2 took over at $taken"
-	[ -n "$end" ] && [ -n "$taken" ] && awk -v e="$end" -v t="$taken" 'BEGIN { exit !(e > 0 && e < t) }'
-}
-
 plan 36
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
@@ -79,7 +66,7 @@ signal SeGW-1 mcipsecd CONT
 check_wait "woken up, SeGW-1 stands by, SeGW-2 is master" 60 roles SeGW-1 standby SeGW-2 master
 check_wait "protection status nominal on both, again" 60 nominal
 check_wait "CE-1's ping goes on" 20 ping_ce
-check "over the same IKE_SA" test "$ike" = "$(ce_ike_spis)"
+check "over the same IKE_SA" unchanged "$ike" ce_ike_spis
 
 signal SeGW-2 mcipsecd KILL
 check_wait "agent killed: SeGW-1 takes over" 20 gate_is SeGW-1 forward
@@ -87,7 +74,7 @@ check_wait "SeGW-2's gate closed by itself" 20 track_is SeGW-2 1
 check "its lease had ended before" fenced_first SeGW-2 SeGW-1
 check_wait "CE-1's ping goes on" 30 ping_ce
 check "what SeGW-2 shows is stale, and it warns of that" shows_all SeGW-2 true
-check "over the same IKE_SA" test "$ike" = "$(ce_ike_spis)"
+check "over the same IKE_SA" unchanged "$ike" ce_ike_spis
 agent_start SeGW-2
 check_wait "started again, SeGW-2 stands by" 60 roles SeGW-1 master SeGW-2 standby
 check_wait "protection status nominal on both" 60 nominal
