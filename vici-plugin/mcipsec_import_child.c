@@ -9,6 +9,7 @@
  */
 
 #include "mcipsec_import_child.h"
+#include "mcipsec_policy.h"
 #include "mcipsec_swan.h"
 
 #define ATTEMPTS	3
@@ -255,30 +256,33 @@ static child_sa_t *create_child(ike_sa_t *ike_sa, child_cfg_t *config,
 		.if_id_in = record->if_id_in,
 		.if_id_out = record->if_id_out,
 	};
-	proposal_t *proposal;
-	child_sa_t *child_sa;
+	proposal_t *proposal = create_proposal(record);
+	child_sa_t *child_sa, *found = NULL;
 	bool policies;
 	int i;
 
-	for (i = 0; i < ATTEMPTS; i++)
+	config = mcipsec_policy_for(config, ike_sa, proposal);
+	for (i = 0; i < ATTEMPTS && !found; i++)
 	{
 		child_sa = child_sa_create(ike_sa->get_my_host(ike_sa),
 						ike_sa->get_other_host(ike_sa), config, &data);
 		child_sa->set_mode(child_sa, record->mode);
 		child_sa->set_protocol(child_sa, record->protocol);
 		child_sa->set_ipcomp(child_sa, record->ipcomp);
-		proposal = create_proposal(record);
 		child_sa->set_proposal(child_sa, proposal);
-		proposal->destroy(proposal);
-
 		if (install(ike_sa, child_sa, record, local_ts, remote_ts,
 					&policies) == SUCCESS && update(child_sa, record))
 		{
-			return child_sa;
+			found = child_sa;
 		}
-		destroy_failed(child_sa, policies);
+		else
+		{
+			destroy_failed(child_sa, policies);
+		}
 	}
-	return NULL;
+	config->destroy(config);
+	proposal->destroy(proposal);
+	return found;
 }
 
 static time_t when(uint32_t left)

@@ -167,3 +167,10 @@ fenced_first()	# OLD NEW
 	diag "$1's lease ended at $end, $2 took over at $taken"
 	[ -n "$end" ] && [ -n "$taken" ] && awk -v e="$end" -v t="$taken" 'BEGIN { exit !(e > 0 && e < t) }'
 }
+
+# boots NODE: after a power loss, with what is on its disk.
+boots()
+{
+	poll 90 node_gone "$1" && node_up "$1" &&
+		lab "$1" cat "/sys/class/net/int-SeGW${1#SeGW-}-S1/address" >"$LAB_DIR/$1/mac" && gateway_start "$1"
+}

@@ -75,12 +75,6 @@ in_time()
 	[ $((t - cut_from)) -ge $((detection - INTERVAL)) ] && [ $((t - cut_to)) -le $((limit + 1000)) ]
 }
 lost_by_keepalive() { [ "$(at "$1" 'lost: no keep-alive')" -ge "$cut_from" ]; }
-boots()
-{
-	poll 90 node_gone "$1" && node_up "$1" &&
-		lab "$1" cat "/sys/class/net/int-SeGW${1#SeGW-}-S1/address" >"$LAB_DIR/$1/mac" && gateway_start "$1"
-}
-
 plan $((SCENE_POINTS + 20))
 scene_up
 gaps_start
