@@ -75,6 +75,7 @@ in_time()
 	[ $((t - cut_from)) -ge $((detection - INTERVAL)) ] && [ $((t - cut_to)) -le $((limit + 1000)) ]
 }
 lost_by_keepalive() { [ "$(at "$1" 'lost: no keep-alive')" -ge "$cut_from" ]; }
+
 plan $((SCENE_POINTS + 20))
 scene_up
 gaps_start

@@ -66,6 +66,8 @@ state_has()
 }
 both_have() { state_has SeGW-1 "$@" && state_has SeGW-2 "$@"; }
 transport_state() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[transport]}" | grep -q 'mode transport'; }
+# multi_states NODE: SAs there from the customer with three CHILD_SAs
+multi_states() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[multi]}" | grep -c "proto esp"; }
 ike_of() { lab CE-1 swanctl --list-sas --ike "$1" --raw | grep -oE 'initiator-spi=[0-9a-f]+' | sort -u; }
 ike_changed() { local now; now=$(ike_of "$1"); [ -n "$now" ] && [ "$(wc -l <<<"$now")" = 1 ] && [ "$now" != "$2" ]; }
 
@@ -100,7 +102,7 @@ grouped_rekeyed()
 	[ "$(wc -l <<<"$now")" = ${#GROUPED[@]} ] && ! grep -qxFf <(echo "$1") <<<"$now"
 }
 
-plan $((SCENE_POINTS + 40 + 3 * ${#EARLY[@]} + 1 + 13))
+plan $((SCENE_POINTS + 40 + 3 * ${#EARLY[@]} + 1 + 13 + 5))
 scene_up
 check "customers of every kind set up their tunnels" variants_up "${EARLY[@]}" || tap_end
 check "revoked: SeGW-1 refuses the customer whose certificate is on the list" \
@@ -110,6 +112,11 @@ check_wait "protection status nominal on both" 60 nominal
 check "SeGW-1 has drawn ids and marks, each once" eval 'variant_drawn SeGW-1 && [ -z "$(drawn SeGW-1 | cut -d" " -f2- | sort | uniq -d)" ]'
 check "SeGW-2 has the same" eval '[ "$(drawn SeGW-1)" = "$(drawn SeGW-2)" ] && variant_drawn SeGW-2'
 each "the ping is answered through SeGW-1" 30
+check "multi: the customer ends one of its CHILD_SAs" lab CE-1 timeout 60 swanctl --terminate --child multi-33
+check_wait "multi: it is gone on SeGW-2, too, and nothing else" 60 eval 'synced && [ "$(multi_states SeGW-2)" = 2 ]'
+check "multi: the others carry pings" eval 'customer_pings 13 && customer_pings 53'
+check "multi: it comes again" lab CE-1 timeout 60 swanctl --initiate --child multi-33
+check_wait "multi: on SeGW-2, too" 60 eval 'synced && [ "$(multi_states SeGW-2)" = 3 ]'
 check "chain: the intermediate certificate came along" log_has SeGW-1 'using untrusted intermediate certificate "CN=sub"'
 check "chain: CRLs were asked, for the customer's own certificate and for the intermediate one" \
 	eval 'variant_checked SeGW-1 peer.test good && variant_checked SeGW-1 sub good'
