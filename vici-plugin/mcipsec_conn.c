@@ -166,6 +166,7 @@ static void add_child(vici_builder_t *b, child_cfg_t *child)
 			  child->get_close_action(child));
 	b->add_kv(b, "dpd-action", "%N", action_names,
 			  child->get_dpd_action(child));
+	b->add_kv(b, "inactivity", "%u", child->get_inactivity(child));
 	lifetime = child->get_lifetime(child, FALSE);
 	b->add_kv(b, "rekey-time", "%" PRIu64, lifetime->time.rekey);
 	b->add_kv(b, "life-time", "%" PRIu64, lifetime->time.life);

@@ -37,8 +37,8 @@ struct ChildInfo {
     std::string start_action, close_action, dpd_action;     // "none", "trap", "start", "clear", ...
     std::string hw_offload;                                 // "no", "yes", "auto", "crypto", "packet"
     bool ah = false;                                        // ah_proposals
-    std::optional<Duration> rekey_time;                     // 0: never
-    Where where, where_start, where_close, where_dpd, where_offload;
+    std::optional<Duration> rekey_time, inactivity;         // 0: never
+    Where where, where_start, where_close, where_dpd, where_offload, where_inactivity;
 };
 struct ConnectionInfo {
     std::string name;
@@ -52,8 +52,8 @@ struct ConnectionInfo {
 };
 
 // The rules for a connection that a tunnel of the configuration names: IKEv1,
-// dpd_delay > 0, start_action or close_action other than none, AH, and offload to
-// a device refuse it; local_addrs that is no gateway address of the tunnel's,
+// dpd_delay > 0, start_action or close_action other than none, inactivity, AH, and
+// offload to a device refuse it; local_addrs that is no gateway address of the tunnel's,
 // lifetimes against the seed's guidelines are warned, and a static tunnel that
 // serves more than one address. A connection that no
 // tunnel names gives no finding. The same for all at once.

@@ -49,6 +49,8 @@ void check_child(const ConnectionInfo &c, const ChildInfo &child, Findings &f)
         f.errors.push_back(fmt::format("{}{} has start_action = {}, allowed is none: the gateway only responds", at(child.where_start, child.where), name, child.start_action));
     if (!inert(child.close_action))
         f.errors.push_back(fmt::format("{}{} has close_action = {}, allowed is none: the gateway only responds", at(child.where_close, child.where), name, child.close_action));
+    if (child.inactivity && child.inactivity->count())
+        f.errors.push_back(fmt::format("{}{} has inactivity = {}, allowed is 0: the gateway only responds", at(child.where_inactivity, child.where), name, seconds(*child.inactivity)));
     if (!child.hw_offload.empty() && ::strcasecmp(child.hw_offload.c_str(), "no") != 0)
         f.errors.push_back(fmt::format("{}{} has hw_offload = {}, allowed is no: the sequence numbers of a device cannot be synchronized", at(child.where_offload, child.where), name, child.hw_offload));
     if (child.ah)

@@ -101,8 +101,8 @@ Refused are, beyond wrong values: a tunnel\-group under mc\-ipsec that is not
 multi\-active, or that stands under two peers; static tunnels without
 ipsec\-responder\-only; a sync\-tag that pairs other tunnel\-groups than peer\-group;
 a lease\-guard that is too small; a key file that others can read; and in the
-files of charon and keepalived: IKEv1, dpd_delay above 0, start_action or
-close_action other than none on the connection of a tunnel under mc\-ipsec, and
+files of charon and keepalived: IKEv1, dpd_delay or inactivity above 0, start_action
+or close_action other than none on the connection of a tunnel under mc\-ipsec, and
 nopreempt on an instance with a policy. Lifetimes below the guidelines and a VRRP
 master\-down time above the detection time give warnings.
 .SH SEE ALSO

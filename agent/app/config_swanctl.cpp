@@ -310,7 +310,10 @@ std::vector<ConnectionInfo> parse_swanctl(const ConfigText &source, IncludeReade
                 take(cs, "hw_offload", child.hw_offload, child.where_offload);
                 child.ah = get(cs, "ah_proposals") != nullptr;
                 child.rekey_time = time_of(cs, "rekey_time");
-                no_times(cs, {"rekey_time", "life_time"}, c.no_time);
+                child.inactivity = time_of(cs, "inactivity");
+                if (const auto *v = get(cs, "inactivity"))
+                    child.where_inactivity = v->where;
+                no_times(cs, {"rekey_time", "life_time", "inactivity"}, c.no_time);
                 c.children.push_back(std::move(child));
             }
         out.push_back(std::move(c));

@@ -37,7 +37,7 @@ names()
 own=(active-mda-number bfd-enable hold-on-neighbor-failure keep-alive-interval local-gateway-address next-hops static-route tunnels)
 kinds=(actions addresses authentication dpd esp-proposals identities ike-version lifetimes local-ts mobike mode proposals remote-ts)
 
-plan 38
+plan 40
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -60,11 +60,14 @@ check "the log of SeGW-1 has that, too" logged SeGW-1 "configuration is the same
 check "SeGW-2 loads one with dpd" load 's/dpd_delay = .*/dpd_delay = 30s/'
 check_wait "SeGW-2 says that it breaks the rules" 60 alarm SeGW-2 "tunnel-group 1: connection tunnel-1 has dpd_delay = 30 s"
 check_wait "SeGW-1 says that they differ" 60 alarm SeGW-1 "connection tunnel-1: dpd$"
-check "SeGW-2 loads one that starts by itself" load 's/start_action = .*/start_action = trap/'
+check "SeGW-2 loads one that starts by itself, and ends" load 's/start_action = .*/start_action = trap\n\t\t\t\tinactivity = 90s/'
 check_wait "SeGW-2 says that it breaks the rules" 60 alarm SeGW-2 "connection tunnel-1 child tunnel-1 has start_action = trap"
+check_wait "both" 20 alarm SeGW-2 "connection tunnel-1 child tunnel-1 has inactivity = 90 s"
 
 file 's/start_action = .*/start_action = start/'
 check "such a file is refused" refused 'child tunnel-1 has start_action = start, allowed is none'
+file 's/start_action = .*/&\n\t\t\t\tinactivity = 2m/'
+check "and one with inactivity" refused 'child tunnel-1 has inactivity = 120 s, allowed is 0'
 file 's/dpd_delay = .*/dpd_delay = 30s/'
 check "and one with dpd" refused 'has dpd_delay = 30 s, allowed is 0'
 file ''

@@ -242,6 +242,9 @@ void test_swanctl_refused(void **)
     connection_refused(with(kSwanctl, "rekey_time = 2h", "life_time = two days"), "two days", "connection tunnel-1 has life_time = two days, allowed is a number");
     connection_refused(with(kSwanctl, "start_action = none", "hw_offload = packet"), "hw_offload", "connection tunnel-1 child net has hw_offload = packet, allowed is no");
     connection_refused(with(kSwanctl, "start_action = none", "ah_proposals = sha256"), "net {", "connection tunnel-1 child net has ah_proposals, allowed is ESP");
+    connection_refused(with(kSwanctl, "start_action = none", "inactivity = 5m"), "inactivity", "connection tunnel-1 child net has inactivity = 300 s, allowed is 0");
+    connection_refused(with(kSwanctl, "start_action = none", "inactivity = 5 min"), "inactivity", "connection tunnel-1 has inactivity = 5 min, allowed is a number");
+    assert_true(swanctl(with(kSwanctl, "start_action = none", "inactivity = 0")).errors.empty());
     connection_refused(with(kSwanctl, "start_action = none", "close_action = start"), "close_action", "connection tunnel-1 child net has close_action = start, allowed is none");
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 // The seed's connection as charon describes it, with one value changed.
 struct Conn {
-    std::string version = "IKEv2", dpd = "0", start = "none", close = "none", rekey = "172800", child_rekey = "7200", mode = "TUNNEL", mobike = "no";
+    std::string version = "IKEv2", dpd = "0", start = "none", close = "none", inactivity = "0", rekey = "172800", child_rekey = "7200", mode = "TUNNEL", mobike = "no";
     io::vici::List proposals{"IKE:AES_CBC_128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/CURVE_25519"};
     io::vici::List esp{"ESP:AES_GCM_16_128/NO_EXT_SEQ"};
     io::vici::List local_ts{"192.168.2.1/32"}, remote_ts{"192.168.1.1/32"};
@@ -37,7 +37,7 @@ struct Conn {
         m.add_list("local-1-auth", {auth}).add_list("local-1-ids", {"identity 10.10.20.1"});
         m.add_list("remote-1-auth", {auth}).add_list("remote-1-ids", {remote_id});
         Section &c = m.add_section("children").add_section("tunnel-1");
-        c.add("mode", mode).add("start-action", start).add("close-action", close).add("dpd-action", "none");
+        c.add("mode", mode).add("start-action", start).add("close-action", close).add("dpd-action", "none").add("inactivity", inactivity);
         c.add("rekey-time", child_rekey).add("life-time", "7920").add("rekey-bytes", "0").add("rekey-packets", "0");
         c.add_list("proposals", esp).add_list("local-ts", local_ts).add_list("remote-ts", remote_ts);
         return m;
@@ -108,6 +108,7 @@ void each_setting_is_named(void **)
         {[](Conn &c) { c.child_rekey = "3600"; }, "lifetimes"},
         {[](Conn &c) { c.dpd = "30"; }, "dpd"},
         {[](Conn &c) { c.start = "trap"; }, "actions"},
+        {[](Conn &c) { c.inactivity = "90"; }, "actions"},
         {[](Conn &c) { c.version = "IKEv1"; }, "ike-version"},
         {[](Conn &c) { c.remote_addr = "10.10.10.2"; }, "addresses"},
         {[](Conn &c) { c.mode = "TRANSPORT"; }, "mode"},
@@ -286,6 +287,7 @@ void what_breaks_the_rules_is_an_alarm(void **)
         {[](Conn &c) { c.dpd = "30"; }, "tunnel-group 1: connection tunnel-1 has dpd_delay = 30 s"},
         {[](Conn &c) { c.start = "trap"; }, "tunnel-group 1: connection tunnel-1 child tunnel-1 has start_action = trap"},
         {[](Conn &c) { c.close = "start"; }, "tunnel-group 1: connection tunnel-1 child tunnel-1 has close_action = start"},
+        {[](Conn &c) { c.inactivity = "90"; }, "tunnel-group 1: connection tunnel-1 child tunnel-1 has inactivity = 90 s"},
         {[](Conn &c) { c.found = false; }, "tunnel-group 1: connection tunnel-1 is not loaded in charon"},
     };
     for (const auto &[change, text] : cases) {
