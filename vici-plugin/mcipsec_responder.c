@@ -66,7 +66,7 @@ static bool only_responds(ike_sa_t *ike_sa, bool counted)
 METHOD(ike_sa_t, responder_initiate, status_t,
 	ike_sa_t *ike_sa, child_cfg_t *child, child_init_args_t *args)
 {
-	if (child && ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
+	if (child && ike_sa->get_state(ike_sa) != IKE_CREATED &&
 		only_responds(ike_sa, TRUE))
 	{
 		DBG1(DBG_IKE, "mcipsec: the tunnel-group only responds, CHILD_SA %s is "
