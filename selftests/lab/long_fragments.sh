@@ -7,6 +7,7 @@
 # over IPv6. The master takes fragments, first and later ones, and sends its own; the standby
 # shunts each as it came and sends none of its own; a gateway that is not eligible drops each.
 # Seed "IP Fragmentation and Reassembly for IP Tunnels".
+# In UDP (RFC 3948), which CE-1 then asks for, it is the same: the later fragments have no ports.
 # Reassembly is switched off for one tunnel, then for the other, by a rule of nftables at the
 # master, as the operator's guide has it.
 # Control: before, no ESP is in fragments; the captures, not the counters alone, say what came.
@@ -81,8 +82,9 @@ small() { lab CE-1 ping -q -I vprn2 -I "${1:-192.168.1.1}" -c 1 -W 2 "${2:-192.1
 
 INNER=$OBS_DIR/inner.pcap
 # first, later: fragments of ESP that an address has sent: from its MAC, or anybody; in that file
-first() { outer "$1" "$2" 50 '(ip[6] & 0x3f) == 0x20 and ip[7] == 0' "${@:3}"; }
-later() { outer "$1" "$2" 50 '(ip[6] & 0x1f) | ip[7]' "${@:3}"; }
+FIRST='(ip[6] & 0x3f) == 0x20 and ip[7] == 0' LATER='(ip[6] & 0x1f) | ip[7]'
+first() { outer "$1" "$2" 50 "$FIRST" "${@:3}"; }
+later() { outer "$1" "$2" 50 "$LATER" "${@:3}"; }
 first6() { tcpdump -n -r "$OBS_DIR/$2" "src $1 and ip6[40] = 50 and ip6[42:2] & 0xfff8 = 0" 2>/dev/null | wc -l; }
 later6() { tcpdump -n -r "$OBS_DIR/$2" "src $1 and ip6[40] = 50 and ip6[42:2] & 0xfff8 != 0" 2>/dev/null | wc -l; }
 # both N FIRST LATER: so many of either; at_least N FIRST LATER
@@ -90,6 +92,26 @@ both() { [ "$2 $3" = "$1 $1" ]; }
 at_least() { [ "$2" -ge "$1" ] && [ "$3" -ge "$1" ]; }
 fragments() { echo "$(first "$@") $(later "$@")"; }
 fragments6() { echo "$(first6 "$@") $(later6 "$@")"; }
+
+UDP=$OBS_DIR/udp.pcap UDP_INNER=$OBS_DIR/udp-inner.pcap
+# udp_start: fragments of UDP, which the scene's captures know by their ports alone
+udp_start()
+{
+	local what='udp and ip[6:2] & 0x3fff != 0'
+	spawn S-1 udp "${CAPTURE_OF[@]}" -w "$UDP" "$what"
+	"${CAPTURE_OF[@]}" -w "$UDP_INNER" "$what" </dev/null >"$UDP_INNER.out" 2>&1 &
+	wait_for "the captures of UDP run" 20 test -s "$UDP" -a -s "$UDP_INNER"
+}
+fragments_udp() { echo "$(outer "$1" "$2" 17 "$FIRST" "${3:-$UDP}") $(outer "$1" "$2" 17 "$LATER" "${3:-$UDP}")"; }
+# ce_in_udp: CE-1 sets its tunnel up anew, in UDP though there is no NAT
+ce_in_udp()
+{
+	sed -i 's/mobike = no/&\n\t\tencap = yes/' "$LAB_DIR/CE-1/etc/swanctl/conf.d/tunnel-1.conf" &&
+		lab CE-1 swanctl --load-conns >/dev/null && lab CE-1 swanctl --terminate --ike tunnel-1 >/dev/null
+}
+sas() { lab "$1" ip xfrm state list src $CE dst $GW; }
+in_udp() { sas "$1" | grep -q 'encap type espinudp '; }
+
 ce_mac() { lab CE-1 cat /sys/class/net/int-CE1-S1/address; }
 # rose NODE COUNTER BEFORE BY: at least
 rose() { [ "$(counter "$1" "$2")" -ge $(($3 + $4)) ]; }
@@ -104,7 +126,7 @@ reassembly_off()
 reassembly_on() { lab "$1" nft delete table inet reassembly; }
 thrown_away() { [ "$(lab "$1" nft -j list table inet reassembly | jq '[.. | .counter? // empty | .packets] | add')" -ge "$2" ]; }
 
-plan $((SCENE_POINTS + 8 + 7 + 10 + 7 + 7 + 9))
+plan $((SCENE_POINTS + 8 + 7 + 10 + 7 + 7 + 9 + 21))
 scene_up
 check "(the flow ends)" eval 'stop CE-1 flow && stop P-1 flow'
 check_wait "CE-1's ping brings tunnel-6 up, IPv4 in IPv6" 60 small $IN6 $P6
@@ -168,4 +190,30 @@ check "and for tunnel-6" reassembly_off SeGW-2 "ip6 saddr $CE6 ip6 daddr $GW6 ex
 check_not "its large pings are not answered" big6
 check "the rule has dropped each fragment" thrown_away SeGW-2 20
 check_wait "on again: all are answered" 20 eval 'reassembly_on SeGW-2; big && big6'
+
+check "captures of UDP fragments run" udp_start
+check "control: tunnel-1 has SAs, none in UDP yet" eval '[ -n "$(sas SeGW-2)" ] && ! in_udp SeGW-2'
+check "CE-1 ends tunnel-1 and will have its ESP in UDP" ce_in_udp
+check_wait "its ping brings the tunnel up, through the standby" 60 small
+check_wait "in UDP, on both" 20 eval 'in_udp SeGW-1 && in_udp SeGW-2'
+check_wait "CE-1 sends to SeGW-2, the master" 20 eval 'to SeGW-2 && small'
+check_is "control: no UDP of theirs is in fragments" "0 0 0 0" eval 'echo "$(fragments_udp $CE "") $(fragments_udp $GW "")"'
+forward=$(counter SeGW-2 forward_in)
+check "in UDP: five large pings are answered" big
+check_wait "CE-1's were in fragments, five first and five later ones" 10 eval 'both 5 $(fragments_udp $CE "$(ce_mac)")'
+check_wait "and SeGW-2's" 10 eval 'both 5 $(fragments_udp $GW "$(gateway_mac SeGW-2)")'
+check_wait "its gate has let in each of them" 10 rose SeGW-2 forward_in "$forward" 10
+
+check_is "control: none has passed between the gateways" "0 0" fragments_udp $CE "" "$UDP_INNER"
+check_wait "CE-1 sends to SeGW-1, the standby" 20 eval 'to SeGW-1 && small'
+shunted=$(counter SeGW-1 shunt_public) t=$EPOCHREALTIME
+check "in UDP: five large pings are answered" big
+check_wait "between the gateways are five first and five later ones" 10 eval 'both 5 $(fragments_udp $CE "" "$UDP_INNER")'
+check_wait "SeGW-1 has shunted each of them" 10 rose SeGW-1 shunt_public "$shunted" 10
+check "the answers' ESP is SeGW-2's alone" eval '[ "$(sent_by SeGW-2 "$t")" -ge 5 ] && [ "$(sent_by SeGW-1 "$t")" = 0 ]'
+check "SeGW-1's tunnel-group is shut down" admin SeGW-1 shutdown
+check_wait "(it blackholes)" 20 gate_is SeGW-1 blackhole
+first=$(counter SeGW-1 drop_esp) later=$(counter SeGW-1 drop_ike)
+check_not "in UDP: no large ping is answered" big
+check_wait "SeGW-1 has dropped each first fragment and each later one" 10 eval 'rose SeGW-1 drop_esp "$first" 5 && rose SeGW-1 drop_ike "$later" 5'
 scene_end 50
