@@ -132,7 +132,8 @@ void RouteControl::resolve()
             Planned p{pub.tunnel_group, {}, pub.interface.empty() ? device_of(address) : pub.interface, false};
             p.route.destination = {address, static_cast<std::uint8_t>(address.size() * 8)};
             p.route.table = table.value_or(0);
-            p.route.metric = address.family == 6 ? 1024 : 0;
+            // The kernel's local route of it, metric 0, is in a VRF's table as well: that one stays.
+            p.route.metric = address.family == 6 || !pub.vrf.empty() ? 1024 : 0;
             planned_.push_back(std::move(p));
         }
     }

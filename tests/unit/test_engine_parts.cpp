@@ -25,6 +25,28 @@ void route_protocol_is_the_state(void **)
     assert_int_equal(route_protocol(Mastership::Eligible, true), 212);
 }
 
+// In a VRF the kernel's own local route of it is in the same table, with metric 0: a
+// route of ours with that metric would take its place, and nothing arrived any more.
+void a_gateway_address_in_a_vrf_has_a_metric(void **)
+{
+    auto routes = io::Routes::open();
+    auto links = io::Links::open();
+    assert_true(routes && links);
+    io::Log log;
+    RouteControl control(std::move(*routes), std::move(*links), log);
+    Config c;
+    c.publics["main"].local_gateway_address = {*IpAddress::parse("10.10.20.1"), *IpAddress::parse("2001:db8:20::1")};
+    c.publics["vrf"].vrf = "pubv";
+    c.publics["vrf"].local_gateway_address = {*IpAddress::parse("10.10.20.2"), *IpAddress::parse("2001:db8:20::2")};
+    control.configure(c, false);
+    std::map<std::string, std::uint32_t> metric;
+    for (const auto &p : control.planned())
+        metric[p.route.destination.address.str()] = p.route.metric;
+    const std::map<std::string, std::uint32_t> want{
+        {"10.10.20.1", 0}, {"2001:db8:20::1", 1024}, {"10.10.20.2", 1024}, {"2001:db8:20::2", 1024}};
+    assert_true(metric == want);
+}
+
 void keepalived_instances_are_read(void **)
 {
     const auto conf = parse_keepalived_conf(R"(
@@ -126,7 +148,8 @@ void malformed_info_is_refused(void **)
 int main()
 {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(route_protocol_is_the_state), cmocka_unit_test(keepalived_instances_are_read),
+        cmocka_unit_test(route_protocol_is_the_state), cmocka_unit_test(a_gateway_address_in_a_vrf_has_a_metric),
+        cmocka_unit_test(keepalived_instances_are_read),
         cmocka_unit_test(an_age_becomes_a_time), cmocka_unit_test(the_next_message_id_is_read), cmocka_unit_test(info_survives_text), cmocka_unit_test(malformed_info_is_refused),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
