@@ -69,7 +69,7 @@ static void mcipsec_ingress_mac(struct mcipsec_ingress *in, const struct sk_buff
 /*
  * The gateway address answers a ping only to a peer: to the far end of its static
  * tunnels, or who has an SA that ends here (seed, "Tunnel ISAs"). This node itself
- * may always.
+ * may always: what comes by a VRF's device, and not by one that is in it, is its own.
  */
 static bool mcipsec_may_ping(const struct mcipsec_group *g, const struct sk_buff *skb,
 			     const struct nf_hook_state *state, const void *saddr,
@@ -77,7 +77,7 @@ static bool mcipsec_may_ping(const struct mcipsec_group *g, const struct sk_buff
 {
 	struct xfrm_state *x;
 
-	if (state->in->flags & IFF_LOOPBACK ||
+	if (state->in->flags & IFF_LOOPBACK || netif_is_l3_master(state->in) ||
 	    mcipsec_is_static_peer(g, state->pf, daddr, saddr))
 		return true;
 	x = xfrm_state_lookup_byaddr(state->net, skb->mark, daddr, saddr, IPPROTO_ESP,
@@ -131,6 +131,15 @@ static unsigned int mcipsec_pre6(void *priv, struct sk_buff *skb,
 	return mcipsec_gate_in(skb, state, &ipv6_hdr(skb)->saddr, &ipv6_hdr(skb)->daddr);
 }
 
+/*
+ * A VRF runs this hook with itself as the device, then with the one that the packet
+ * leaves by: judged and counted there. What has the VRF's alone stays on this node.
+ */
+static bool mcipsec_comes_again(const struct nf_hook_state *state)
+{
+	return state->out && netif_is_l3_master(state->out);
+}
+
 static unsigned int mcipsec_out4(void *priv, struct sk_buff *skb,
 				 const struct nf_hook_state *state)
 {
@@ -138,7 +147,7 @@ static unsigned int mcipsec_out4(void *priv, struct sk_buff *skb,
 	struct mcipsec_group *g;
 
 	g = mcipsec_group_by_addr(mcipsec_net(state->net), AF_INET, &ip_hdr(skb)->saddr, NULL);
-	if (!g)
+	if (!g || mcipsec_comes_again(state))
 		return NF_ACCEPT;
 	class = mcipsec_classify_out4(skb);
 	return class ? mcipsec_gate(g, class, NULL, skb, state) : NF_ACCEPT;
@@ -152,7 +161,7 @@ static unsigned int mcipsec_out6(void *priv, struct sk_buff *skb,
 
 	g = mcipsec_group_by_addr(mcipsec_net(state->net), AF_INET6, &ipv6_hdr(skb)->saddr,
 				  NULL);
-	if (!g)
+	if (!g || mcipsec_comes_again(state))
 		return NF_ACCEPT;
 	class = mcipsec_classify_out6(skb);
 	return class ? mcipsec_gate(g, class, NULL, skb, state) : NF_ACCEPT;

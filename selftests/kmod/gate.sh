@@ -151,6 +151,9 @@ done
 set_state gw1 master
 check "public VRF, master: ESP passes" counts gw1 forward_in 2 ping_p 2
 check "public VRF, master: its ESP leaves" counts gw1 forward_out 2 ping_ce 2
+out=$(stat gw1 forward_out)
+check_is "public VRF, master: counted once" 2 eval 'ping_ce 2 >/dev/null; echo $(($(stat gw1 forward_out) - out))'
+check "public VRF, master: the node itself may ping it" on gw1 ping -q -I pubv -c 1 -W 1 $GW
 check "public VRF, master: IKE passes" counts gw1 forward_in 1 pkt ce send $CE $GW 500
 check "public VRF, master: a ping of the tunnel's peer is answered" counts gw1 forward_in 1 ping_gw ce $GW
 set_state gw1 discovery
