@@ -73,7 +73,7 @@ const Key<SequenceConfig> kSequence[] = {
 
 const Key<PublicConfig> kPublic[] = {
     {"tunnel-group", &PublicConfig::tunnel_group, 1, kGroups, kNone, kAny, kGroup, nullptr, "The tunnel-group that owns the gateway addresses.", true},
-    {"vrf", &PublicConfig::vrf, 0, 15, kNone, kDevice, kGroup, "\"\": the main table", "VRF device."},
+    {"vrf", &PublicConfig::vrf, 0, 15, kNone, kDevice, kGroup, "\"\": the main table", "VRF device of the public service. charon then needs net.ipv4.udp_l3mdev_accept and a rule for each gateway address: the operator's guide, 1."},
     {"interface", &PublicConfig::interface, 0, 15, kNone, kDevice, kNow, "\"\": any", "Device that carries the gateway addresses; checked to be there."},
     {"service-id", &PublicConfig::service_id, 0, 2147483647, kNone, kAny, kNow, "0: the VRF's name, or main", "Shown as DlvrySvcId."},
     {"local-gateway-address", &PublicConfig::local_gateway_address, 1, kAddresses, kNone, kAny, kGroup, nullptr, "Tunnel addresses of the gateway. The agent adds a host route for each, with the protocol number of the mastership.", true},
