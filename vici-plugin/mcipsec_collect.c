@@ -4,6 +4,7 @@
  */
 
 #include "mcipsec_collect.h"
+#include "mcipsec_policy.h"
 #include "mcipsec_swan.h"
 
 /** Conditions that belong to the chassis, not to the IKE_SA */
@@ -285,6 +286,7 @@ mcipsec_buf_t mcipsec_collect_child(child_sa_t *child_sa,
 	mcipsec_list_t *list;
 	proposal_t *proposal;
 	mcipsec_buf_t buf;
+	chunk_t kes;
 	u_int outbound;
 	int i, n = 0;
 
@@ -372,7 +374,10 @@ mcipsec_buf_t mcipsec_collect_child(child_sa_t *child_sa,
 		enumerator->destroy(enumerator);
 	}
 
+	kes = mcipsec_policy_kes(child_sa);
+	record->kes = bytes(kes);
 	buf = mcipsec_child_record_encode(record, static_len);
+	chunk_free(&kes);
 	while (n--)
 	{
 		chunk_free(&selectors[n]);

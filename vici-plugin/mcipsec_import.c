@@ -7,6 +7,7 @@
 #include "mcipsec_import_child.h"
 #include "mcipsec_keys.h"
 #include "mcipsec_midsync.h"
+#include "mcipsec_policy.h"
 #include "mcipsec_swan.h"
 #include "mcipsec_vips.h"
 
@@ -459,6 +460,7 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 	mcipsec_import_result_t result = MCIPSEC_FAILED;
 	peer_cfg_t *peer_cfg = NULL;
 	shared_key_t *ppk = NULL;
+	proposal_t *proposal;
 	ike_sa_t *ike_sa = NULL;
 	bool stale, known, active;
 
@@ -523,6 +525,9 @@ METHOD(mcipsec_import_t, import_ike, mcipsec_import_result_t,
 		{
 			goto out;
 		}
+		proposal = create_proposal(record);
+		peer_cfg = mcipsec_policy_ike(peer_cfg, proposal);
+		proposal->destroy(proposal);
 		ike_sa = create_ike(this, record, peer_cfg, ppk, request->key);
 		if (!ike_sa)
 		{

@@ -20,29 +20,49 @@ static chunk_t chunk(mcipsec_bytes_t bytes)
 }
 
 /**
- * Child configuration of an IKE_SA by name, not referenced
+ * Child of a connection by name, a reference
  */
-static child_cfg_t *find_config(ike_sa_t *ike_sa, char *name)
+static child_cfg_t *child_of(peer_cfg_t *peer_cfg, char *name)
 {
 	child_cfg_t *config, *found = NULL;
 	enumerator_t *enumerator;
-	peer_cfg_t *peer_cfg;
 
-	peer_cfg = ike_sa->get_peer_cfg(ike_sa);
+	enumerator = peer_cfg->create_child_cfg_enumerator(peer_cfg);
+	while (!found && enumerator->enumerate(enumerator, &config))
+	{
+		if (streq(config->get_name(config), name))
+		{
+			found = config->get_ref(config);
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Child configuration of an IKE_SA by name, a reference; one that was loaded after the
+ * IKE_SA came is in the connection of now only
+ */
+static child_cfg_t *find_config(ike_sa_t *ike_sa, char *name)
+{
+	peer_cfg_t *peer_cfg = ike_sa->get_peer_cfg(ike_sa), *loaded;
+	child_cfg_t *found;
+
 	if (!peer_cfg)
 	{
 		return NULL;
 	}
-	enumerator = peer_cfg->create_child_cfg_enumerator(peer_cfg);
-	while (enumerator->enumerate(enumerator, &config))
+	found = child_of(peer_cfg, name);
+	if (!found)
 	{
-		if (streq(config->get_name(config), name))
+		loaded = charon->backends->get_peer_cfg_by_name(charon->backends,
+											peer_cfg->get_name(peer_cfg));
+		if (loaded)
 		{
-			found = config;
-			break;
+			found = child_of(loaded, name);
+			loaded->destroy(loaded);
 		}
 	}
-	enumerator->destroy(enumerator);
 	return found;
 }
 
@@ -261,7 +281,7 @@ static child_sa_t *create_child(ike_sa_t *ike_sa, child_cfg_t *config,
 	bool policies;
 	int i;
 
-	config = mcipsec_policy_for(config, ike_sa, proposal);
+	config = mcipsec_policy_child(config, ike_sa, proposal, chunk(record->kes));
 	for (i = 0; i < ATTEMPTS && !found; i++)
 	{
 		child_sa = child_sa_create(ike_sa->get_my_host(ike_sa),
@@ -527,6 +547,7 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 		}
 		skip_unique(ike_sa, config, record);
 		child_sa = create_child(ike_sa, config, record, local_ts, remote_ts);
+		config->destroy(config);
 		if (!child_sa)
 		{
 			request->reason = "kernel refused the CHILD_SA";

@@ -120,6 +120,7 @@ static const field_t child_fields[] = {
 	CHILD(27, U32,		if_id_out,		false),
 	CHILD(28, LIST,		local_ts,		true),
 	CHILD(29, LIST,		remote_ts,		true),
+	CHILD(30, BYTES,	kes,			false),
 	CHILD(128, TIME,	age,			false),
 	CHILD(129, TIME,	rekey,			false),
 	CHILD(130, TIME,	lifetime,		false),

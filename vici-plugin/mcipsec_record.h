@@ -126,6 +126,8 @@ typedef struct {
 	uint32_t mark_in, mark_in_mask, mark_out, mark_out_mask;
 	uint32_t if_id_in, if_id_out;
 	mcipsec_list_t local_ts, remote_ts;
+	/* key exchanges that a rekey may have, 16 bits each; 0 for none at all */
+	mcipsec_bytes_t kes;
 	uint32_t age, rekey, lifetime;
 } mcipsec_child_record_t;
 

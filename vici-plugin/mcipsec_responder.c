@@ -63,14 +63,44 @@ static bool only_responds(ike_sa_t *ike_sa, bool counted)
 	return silent;
 }
 
+/**
+ * Is a rekey or the delete after it under way? charon begins a CHILD_SA anew whose
+ * rekey failed as the peer does not know it: that is the end of what it may begin.
+ */
+static bool rekeys(ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	bool found = FALSE;
+	task_t *task;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, TASK_QUEUE_ACTIVE);
+	while (!found && enumerator->enumerate(enumerator, &task))
+	{
+		found = task->get_type(task) == TASK_CHILD_REKEY ||
+				task->get_type(task) == TASK_CHILD_DELETE;
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
 METHOD(ike_sa_t, responder_initiate, status_t,
 	ike_sa_t *ike_sa, child_cfg_t *child, child_init_args_t *args)
 {
-	if (child && ike_sa->get_state(ike_sa) != IKE_CREATED &&
+	child_sa_create_t data = {
+		.reqid = args ? args->reqid : 0,
+		.label = args ? args->label : NULL,
+	};
+	child_sa_t *none;
+
+	if (child && ike_sa->get_state(ike_sa) != IKE_CREATED && !rekeys(ike_sa) &&
 		only_responds(ike_sa, TRUE))
 	{
 		DBG1(DBG_IKE, "mcipsec: the tunnel-group only responds, CHILD_SA %s is "
 			 "not begun", child->get_name(child));
+		/* who asked for it, the controller or a trap, waits for its end */
+		none = child_sa_create(ike_sa->get_my_host(ike_sa),
+							   ike_sa->get_other_host(ike_sa), child, &data);
+		none->destroy(none);
 		child->destroy(child);
 		/* for anything else the IKE_SA would be destroyed by who asked */
 		return SUCCESS;

@@ -7,7 +7,8 @@
  * dpd_delay says (seed "Other Details": no dpd, or reply only). That of the peer is
  * answered by charon as ever, and the liveness check of mcipsec_life is another matter.
  * Nor a CHILD_SA that a command or a trap asks for on an IKE_SA that is up; a new IKE_SA
- * is kept back by mcipsec_gate. Rekeys do not come this way.
+ * is kept back by mcipsec_gate. Rekeys do not come this way, but what follows one that
+ * the peer does not know the CHILD_SA of: that is let through.
  */
 
 #ifndef MCIPSEC_RESPONDER_H_

@@ -48,7 +48,7 @@ public:
     struct Status {
         std::uint64_t held = 0, held_total = 0;             // output commit: packets that wait, that have waited since charon began
         std::uint64_t held_median_us = 0, held_p99_us = 0;  // ... for so long, of the last 1024
-        std::uint64_t not_begun = 0;                        // responder only: requests of new IKE_SAs that stayed here
+        std::uint64_t not_begun = 0;                        // responder only: IKE_SAs and CHILD_SAs that were not begun
         std::uint64_t resent = 0;                           // responses repeated for a peer, after a takeover
         std::uint64_t synced = 0, sync_failed = 0, followed = 0;    // RFC 6311: peers that said their message ids, did not, were followed
     };

@@ -173,9 +173,10 @@ Expected<ConnectionFacts> parse_connection(const std::string &name, const Messag
         child.close_action = c.text("close-action");
         child.dpd_action = c.text("dpd-action");
         child.rekey_time = c.seconds("rekey-time");
-        child.inactivity = c.seconds("inactivity");
+        if (s->get("inactivity"))       // a charon that was started before an upgrade does not tell it
+            child.inactivity = c.seconds("inactivity");
         const auto line = [&, &child_name = child_name](const char *kind, const std::string &text) { f.items[kind] += child_name + ": " + text + "\n"; };
-        line("actions", child.start_action + " " + child.close_action + " " + child.dpd_action + (child.inactivity->count() ? " inactive " + c.text("inactivity") : ""));
+        line("actions", child.start_action + " " + child.close_action + " " + child.dpd_action + (child.inactivity && child.inactivity->count() ? " inactive " + c.text("inactivity") : ""));
         line("mode", c.text("mode"));
         line("esp-proposals", c.list("proposals"));
         line("local-ts", c.list("local-ts"));

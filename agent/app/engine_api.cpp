@@ -437,7 +437,7 @@ std::vector<MetricView> Engine::stats()
             const bool counts = name == "held_expired" || name == "receive_only" || name == "not_begun";   // since agent or charon began
             const auto *help = name == "held_expired"           ? "held IKE packets that left before the standby had their record"
                                : name == "receive_only"         ? "SAs that were stopped from sending until they are rekeyed"
-                               : name == "not_begun"            ? "requests of new IKE_SAs that a gateway that only responds did not send"
+                               : name == "not_begun"            ? "IKE_SAs and CHILD_SAs that a gateway that only responds did not begin"
                                : name.starts_with("liveness_")  ? "liveness checks of the last merge"
                                                                 : "rekeys of the last takeover";
             add("mcipsec_" + name, counts ? "counter" : "gauge", help, label, static_cast<double>(value));

@@ -55,7 +55,6 @@ one_of_each()
 	[ "$(wc -w <<<"$ce")" = 4 ] && [ "$(kernel_spis SeGW-1)" = "$ce" ] && [ "$(kernel_spis SeGW-2)" = "$ce" ] &&
 		sync_is SeGW-1 num_entries 2 && sync_is SeGW-2 num_entries 2
 }
-not_anew() { capture ike "$OBS_DIR/public.pcap" --from "$t0" | jq -e '.exchanges | .CREATE_CHILD_SA > 0 and (has("IKE_SA_INIT") or has("IKE_AUTH") | not)' >/dev/null; }
 other_ike() { local now; now=$(ce_ike_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "$now" != "$ike" ]; }
 same_ike() { unchanged "$ike" ce_ike_spis; }
 other_child() { local now; now=$(ce_child_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "$now" != "$child" ]; }
@@ -107,5 +106,5 @@ goes_on SeGW-2 SeGW-1
 meet SeGW-1 ike
 check "its CHILD_SA is the one of before" eval '[ "$(ce_child_spis)" = "$child" ]'
 goes_on SeGW-1 SeGW-2
-check "rekeys and nothing else: no IKE_SA_INIT, no IKE_AUTH since the scene began" not_anew
+check "rekeys and nothing else: no IKE_SA_INIT, no IKE_AUTH since the scene began" not_anew "$t0"
 scene_end

@@ -48,7 +48,7 @@ said() { grep -qE "$1" "$LAB_DIR/SeGW-1/log/mcipsecd.out"; }
 said_by() { grep -qE "$2" "$LAB_DIR/$1/log/mcipsecd.out"; }
 # peer_says KIND: to SeGW-2, under SeGW-1's key; see attack_tls.py
 peer_says() { lab SeGW-1 timeout 60 "$LAB_SRC/attack_tls.py" "$1" --from 192.0.2.1 --to 192.0.2.2 /etc/mcipsec/peer.key; }
-no_flags() { is SeGW-1 'sync_oper_flags | length' 0 && is SeGW-2 'sync_oper_flags | length' 0; }
+no_flags() { is SeGW-1 'sync_oper_flags == []' true && is SeGW-2 'sync_oper_flags == []' true; }
 # mcs_garbled: of each larger packet that SeGW-1 sends for MCS four octets are others
 mcs_garbled()
 {

@@ -133,6 +133,8 @@ drops()
 }
 
 capture() { "$LAB_SRC/capture.py" "$@"; }
+# not_anew SINCE: since then CE-1 and whoever else has rekeyed, and not authenticated
+not_anew() { capture ike "$OBS_DIR/public.pcap" --from "$1" | jq -e '.exchanges | .CREATE_CHILD_SA > 0 and (has("IKE_SA_INIT") or has("IKE_AUTH") | not)' >/dev/null; }
 
 # outer ADDRESS MAC PROTOCOL EXPRESSION [FILE]: IPv4 packets of that protocol from ADDRESS, sent
 # by MAC ("": by anybody), for whose bytes `ip` the expression holds; in public.pcap, or FILE.

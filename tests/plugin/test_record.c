@@ -248,6 +248,7 @@ static void child_full(void **state)
 	record.mark_in_mask = 0xff;
 	record.mark_out = 2;
 	record.mark_out_mask = UINT32_MAX;
+	record.kes = (mcipsec_bytes_t)BYTES("\x1f\x13");
 	record.if_id_in = 3;
 	record.if_id_out = 4;
 	mcipsec_list_add(&record.remote_ts, "another", 7);
@@ -282,6 +283,7 @@ static void child_full(void **state)
 	assert_int_equal(got->mark_in_mask, record.mark_in_mask);
 	assert_int_equal(got->mark_out, record.mark_out);
 	assert_int_equal(got->mark_out_mask, record.mark_out_mask);
+	assert_bytes(got->kes, record.kes);
 	assert_int_equal(got->if_id_in, record.if_id_in);
 	assert_int_equal(got->if_id_out, record.if_id_out);
 	assert_list(&got->local_ts, &record.local_ts);
