@@ -31,7 +31,7 @@ other_ike() { local now; now=$(ce_ike_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "
 # the CHILD_SA of CE-1 was made by this key exchange
 child_ke() { [ "$(lab CE-1 swanctl --list-sas --raw | sed 's/.*child-sas//' | grep -oE 'dh-group=[^ }]+' | sort -u)" = "dh-group=$1" ]; }
 
-# refill_and_rekey TEXT IS: 13 points; SeGW-2 gets the tunnel anew, under the policy TEXT of now,
+# refill_and_rekey TEXT IS: 14 points; SeGW-2 gets the tunnel anew, under the policy TEXT of now,
 # is made master, and the tunnel stays as IS says.
 refill_and_rekey()
 {
@@ -46,13 +46,14 @@ refill_and_rekey()
 	check "CE-1 rekeys its IKE_SA with SeGW-2" lab CE-1 timeout 60 swanctl --rekey --ike tunnel-1
 	check_wait "and has another one" 30 other_ike
 	check_wait "with what it was set up with, $1" 60 eval "$2"
+	check_wait "nominal on both" 60 nominal
 	check "force-switchover back" hand_over SeGW-2
 	check_wait "nominal on both" 60 nominal
 	check "CE-1 has not authenticated anew" not_anew "$t"
 }
 anew() { ping_ce && other_ike; }
 
-plan $((SCENE_POINTS + 43))
+plan $((SCENE_POINTS + 45))
 scene_up
 check "the tunnel has 128 bits, on all three" is_128
 t=$EPOCHREALTIME
