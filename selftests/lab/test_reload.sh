@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # test_reload.sh - a running pair of gateways gets new configurations: bfd-enable
-# goes off and on, a tunnel comes and goes, a tunnel-group comes, and nothing moves;
-# what needs a restart is refused as a whole and the running configuration stays.
+# goes off and on, a tunnel comes and goes, a tunnel-group comes, priority changes, and
+# nothing moves; what needs a restart is refused as a whole and the running configuration
+# stays. A tunnel-group that is shut down in the file is left to the other chassis
+# (long_shutdowns.sh has the other shutdowns).
 # Control: what each reload is to change is the other way before.
 
 . "$(dirname "$0")/lab.sh"
@@ -13,7 +15,7 @@ bfd_is() { mc_is SeGW-1 bfd_state "$1" && mc_is SeGW-2 bfd_state "$1"; }
 route_is() { lab SeGW-1 ip route show table 2 192.168.3.0/24 | grep -q "proto $1"; }
 no_route() { [ -z "$(lab SeGW-1 ip route show table 2 192.168.3.0/24)" ]; }
 
-plan 35
+plan 45
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -79,5 +81,19 @@ check_wait "nothing has moved, protection status nominal" 30 eval 'unmoved && no
 check "and on SeGW-2" reload SeGW-2
 check_wait "the chassis agree on its master" 60 pair_2
 check_wait "the other one has not moved, protection status nominal" 30 eval 'unmoved && nominal'
+
+printf '[%s.mc-ipsec.tunnel-group.1]\npriority = 100\n' "$PEER1" | drop_in SeGW-1 priority
+check_is "control: SeGW-1's priority" "200 200" eval 'echo "$(mc SeGW-1 priority) $(mc SeGW-2 peer_priority)"'
+check "another one, below SeGW-2's" reload SeGW-1
+check_wait "both show it" 20 eval 'mc_is SeGW-1 priority 100 && mc_is SeGW-2 peer_priority 100'
+check "who is acting master stays that" unmoved
+printf '[isa.tunnel-group.1]\nshutdown = true\n' | drop_in SeGW-2 shut
+check "the tunnel-group is shut down in SeGW-2's file" reload SeGW-2
+check_wait "SeGW-2 is notEligible" 20 roles SeGW-1 master SeGW-2 notEligible
+check_is "show isa tunnel-group has it: Admin State" Down ask SeGW-2 "$(find_object gate) | .admin_state" show isa tunnel-group 1
+check_wait "SeGW-1 has no standby" 20 eval 'mc SeGW-1 reasons | grep -q "no standby"'
+rm "$LAB_DIR/SeGW-2/etc/mcipsec/conf.d/shut.toml"
+check "that is taken back" reload SeGW-2
+check_wait "SeGW-2 stands by, protection status nominal" 60 eval 'roles SeGW-1 master SeGW-2 standby && nominal'
 check "and the agents are the same processes" same_agents
 tap_end
