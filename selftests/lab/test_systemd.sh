@@ -47,10 +47,12 @@ no_packet_lost()	# since t0
 	jq -e '[.[] | .sent > 100 and .lost == 0] | all' <<<"$report" >/dev/null || { diag "$report"; return 1; }
 }
 no_denials() { ! journal SeGW-1 mcipsecd -o cat | grep -E 'Operation not permitted|Permission denied|Read-only file system'; }
+# gate_loaded_module: it is there, and the gate's unit has seen to that
+gate_loaded_module() { test -e /sys/module/mcipsec && unit SeGW-1 ExecStart mcipsec-gate | grep -q 'argv\[\]=/sbin/modprobe mcipsec ;.* code=exited ; status=0 '; }
 same_tunnel() { [ -n "$ike" ] && [ "$(ce_ike_spis)" = "$ike" ]; }
 up_and_settled() { roles "$@" && nominal; }
 
-plan 62
+plan 64
 check "topology is up" topo_up
 check "keys" gateway_keys
 systemd_prepare SeGW-1
@@ -66,9 +68,11 @@ check "exposure of mcipsec-trackd is below 1.9" exposed_less mcipsec-trackd.serv
 # ---- no gate, no charon ------------------------------------------------------------
 cp "$config" "$config.good"
 echo 'nonsense' >>"$config"
+check_not "control: the module is not loaded" test -e /sys/module/mcipsec
 check "SeGW-1 boots" systemd_start SeGW-1
 check_wait "the gate cannot close with a configuration that is none" 60 \
 	unit_is SeGW-1 ActiveState mcipsec-gate failed
+check "but its unit has loaded the module" gate_loaded_module
 check_wait "charon is not started" 60 unit_is SeGW-1 ActiveState strongswan inactive
 check_not "and does not answer" eval "lab SeGW-1 swanctl --stats >/dev/null 2>&1"
 check_not "a hand does not start it either" lab SeGW-1 systemctl start --quiet strongswan
