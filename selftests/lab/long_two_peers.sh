@@ -46,7 +46,7 @@ sync_of() { ask "$1" "[.. | objects | select(has(\"db_sync_state\") and .peer_ip
 entries() { sync_of "$1" "$2" '"\(.db_sync_state) \(.num_entries) \(.rem_num_entries) \(.lcl_deleted_entries) \(.alarm_entries), \(.sync_tags | to_entries | map("\(.key) is \(.value)") | join(" "))"'; }
 has_entries() { [ "$(entries "$1" "$2")" = "inSync 2 2 0 0, tag-$2 is tunnel-group $2" ]; }
 each_has_its_own() { has_entries SeGW-1 1 && has_entries SeGW-1 2 && has_entries SeGW-2 1 && has_entries SeGW-3 2; }
-alarms_of() { sync_of "$1" "$2" '.alarms[]'; }
+no_alarm() { [ "$(sync_of "$1" "$2" '.alarms | length')" = 0 ]; }
 # As sync_of takes them, one row a peer.
 rows() { ask "$1" '[.. | objects | select(has("db_sync_state")) | .peer_ip_address] | join(" ")' show redundancy multi-chassis sync; }
 
@@ -100,11 +100,15 @@ senders()
 	done | sort -u | tr '\n' ' '
 }
 
+# no_policy NODE GROUP: packets for its tunnel for which XFRM had no outbound policy
+no_policy() { lab "$1" cat "/sys/class/net/tunnel-$2/statistics/tx_carrier_errors"; }
+
 # moves NODE GROUP MASTER MASTER: 4 points; a force-switchover away from NODE, after which
 # these are the masters; the other group does not notice.
 moves()
 {
-	local t0=$EPOCHREALTIME other=$((3 - $2)) before lost
+	local t0=$EPOCHREALTIME other=$((3 - $2)) before lost unsent
+	unsent=$(no_policy "$1" "$2")
 	before=$(of_group "$other" generation)
 	check "force-switchover of group $2 away from $1" hand_over "$1" "$2"
 	check_wait "SeGW-$3 is master of group 1, SeGW-$4 of group 2; both nominal" 90 stand "$3" "$4"
@@ -113,7 +117,8 @@ moves()
 	# The moved one is rekeyed, which may cost packets where the guest is starved.
 	lost=$(lost "$t0")
 	check_is "group $other's flow has lost no packet" 0 cut -d ' ' -f "$other" <<<"$lost"
-	diag "lost by group 1 and group 2: $lost"
+	diag "lost by group 1 and group 2: $lost; on $1 without a policy: $(($(no_policy "$1" "$2") - unsent))"
+	diag "flow $2: $([ "$2" = 1 ] && flow_window "$t0" "$EPOCHREALTIME" --json || flow_2 "$t0" "$EPOCHREALTIME")"
 }
 
 mcs_filter()
@@ -131,12 +136,26 @@ expired_above() { [ "$(expired "$1")" -gt "$2" ]; }
 held_above() { [ "$(sync_of SeGW-1 "$1" .held_total)" -gt "$2" ]; }
 # of_1: what group 1 must not notice: times it was notReady, ends of its MCS
 of_1() { echo "$(grep -c 'tunnel-group 1: protection status notReady' "$LAB_DIR/SeGW-1/log/mcipsecd.out") $(sync_of SeGW-1 1 .counters.disconnects)"; }
-rekeyed_meanwhile()
+# answers GROUP SINCE: SeGW-1's answers of IKE for it, how many and when the last left
+answers()
 {
-	awk '/tunnel-group 2: a packet left although record/ && !left { left = NR }
-		/CHILD_SA tunnel-1\{.* rekeyed/ { rekeyed = NR }
-		/MCS with 192\.0\.2\.5: inSync to outOfSync/ { exit }
-		END { exit !(left && rekeyed > left) }' "$LAB_DIR/SeGW-1/log/mcipsecd.out"
+	python3 -c '
+import sys
+sys.path.insert(0, sys.argv[1])
+import capture
+times = [when for when, mac, source, _, kind, fields, _ in capture.packets(sys.argv[2], float(sys.argv[5]))
+         if kind == "ike" and source == "10.10.20." + sys.argv[4] and mac == sys.argv[3] and fields[3] & capture.RESPONSE]
+print(len(times), "%.6f" % max(times, default=0))
+' "$LAB_SRC" "$OBS_DIR/public.pcap" "$(gateway_mac SeGW-1)" "$1" "$2"
+}
+# meanwhile SINCE: both rekeys took two exchanges, that in tunnel-1 was over first. How many
+# packets of tunnel-2 had left at the limit by then depends on how fast the guest is.
+meanwhile()
+{
+	local one two
+	one=$(answers 1 "$1") two=$(answers 2 "$1")
+	diag "answers and when the last left: tunnel-1 $one, tunnel-2 $two"
+	[ "${one% *} ${two% *}" = "2 2" ] && awk -v a="${one#* }" -v b="${two#* }" 'BEGIN { exit !(a > 0 && a < b) }'
 }
 both_out_of_sync() { [ "$(sync_of SeGW-1 2 .db_sync_state) $(sync_of SeGW-3 2 .db_sync_state)" = "outOfSync outOfSync" ]; }
 gone() { ! running "$1" mcipsecd; }
@@ -154,7 +173,7 @@ ikes=$(ce_ikes)
 check_wait "each peer has the two entries of its group under its tag, and SeGW-1 shows so for each" 30 each_has_its_own
 check_is "SeGW-1 shows two peers, SeGW-2 and SeGW-3 one" "192.0.2.2 192.0.2.5, 192.0.2.1, 192.0.2.1" eval 'echo "$(rows SeGW-1), $(rows SeGW-2), $(rows SeGW-3)"'
 check_wait "SeGW-2 holds nothing of group 2, SeGW-3 nothing of group 1, in charon and kernel; SeGW-1 holds both" 20 apart
-check_wait "nothing is alarmed" 20 eval '[ -z "$(alarms_of SeGW-1 1)$(alarms_of SeGW-1 2)$(alarms_of SeGW-2 1)$(alarms_of SeGW-3 2)" ]'
+check_wait "nothing is alarmed" 20 eval 'no_alarm SeGW-1 1 && no_alarm SeGW-1 2 && no_alarm SeGW-2 1 && no_alarm SeGW-3 2'
 t1=$EPOCHREALTIME
 
 moves SeGW-1 1 2 3
@@ -173,14 +192,14 @@ check_wait "each standby has the new SAs of its own, and no other has" 40 both_o
 check_wait "in two entries each; nominal" 40 eval 'each_has_its_own && stand 1 1'
 
 # One charon: while a record of group 2 waits, group 1's packets are not kept for it.
-expired1=$(expired 1) expired2=$(expired 2) before=$(of_1) held1=$(sync_of SeGW-1 1 .held_total)
+filtered=$EPOCHREALTIME expired1=$(expired 1) expired2=$(expired 2) before=$(of_1) held1=$(sync_of SeGW-1 1 .held_total)
 check "the MCS with SeGW-3 alone is filtered" mcs_filter
 check "the CE rekeys in tunnel-2, whose records cannot be acknowledged, and in tunnel-1" eval 'rekey 2 && rekey 1'
 check_wait "control: a packet of group 1 was held for its record" 20 held_above 1 "$held1"
 check_wait "control: a packet of group 2 leaves at the limit" 20 expired_above 2 "$expired2"
 check_is "none of group 1 had to wait for the limit" "$expired1" expired 1
 check_wait "the MCS with SeGW-3 is outOfSync" 30 both_out_of_sync
-check "control: not before the rekey in tunnel-1 was over, while a record of group 2 waited" rekeyed_meanwhile
+check_wait "control: the rekey in tunnel-1 was over while an answer of tunnel-2 still waited" 20 meanwhile "$filtered"
 check_wait "group 2 is notReady on both, group 1 nominal on both; nobody's mastership moves" 20 \
 	eval '[ "$(isa SeGW-1), $(isa SeGW-2), $(isa SeGW-3)" = "1 master true, 2 master false, 1 standby true, 2 standby false" ]'
 check "group 1 is in sync" has_entries SeGW-1 1
