@@ -391,10 +391,26 @@ static void announce(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 		unfit |= child && child->digest == UNFIT;
 	}
 	enumerator->destroy(enumerator);
-	if (!snapshot)
+	if (snapshot)
 	{
-		entry->unfit = unfit;
+		return;
 	}
+	entry->unfit = unfit;
+	/* behind the records above: of the one that replaces it, too */
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		mcipsec_child_key(child_sa->get_protocol(child_sa),
+						  child_sa->get_spi(child_sa, TRUE), key);
+		child = child_sa->get_state(child_sa) == CHILD_DELETED ?
+				this->table->get_child(this->table, group->id, key, FALSE) : NULL;
+		if (child)
+		{
+			child_gone(this, group, child_sa->get_name(child_sa), child);
+			(*count)++;
+		}
+	}
+	enumerator->destroy(enumerator);
 }
 
 METHOD(mcipsec_announce_t, changes, void,

@@ -363,13 +363,20 @@ METHOD(listener_t, child_state_change, bool,
 	private_mcipsec_export_t *this, ike_sa_t *ike_sa, child_sa_t *child_sa,
 	child_sa_state_t state)
 {
-	uint8_t key[MCIPSEC_KEY_CHILD];
+	uint8_t key[MCIPSEC_KEY_CHILD], parent[MCIPSEC_KEY_IKE];
 	mcipsec_child_entry_t *entry;
 	mcipsec_group_entry_t *group;
 	enumerator_t *groups;
 
 	if (state != CHILD_DELETED && state != CHILD_DESTROYING)
 	{
+		return TRUE;
+	}
+	if (state == CHILD_DELETED && ike_sa && mcipsec_swan_get_rekey_spi(child_sa))
+	{	/* the outbound half of what replaces it is yet to be installed: the
+		 * standby gets that first, with the answer that is built next */
+		mcipsec_ike_key(ike_sa->get_id(ike_sa), parent);
+		this->announce->dirty(this->announce, parent);
 		return TRUE;
 	}
 	mcipsec_child_key(child_sa->get_protocol(child_sa),

@@ -197,9 +197,35 @@ static void destroy_failed(child_sa_t *child_sa, bool policies)
 }
 
 /**
- * State and outbound half, as far as they changed
+ * Does another CHILD_SA send what this one sends? With the same selectors they
+ * have one reqid.
  */
-static bool update(child_sa_t *child_sa, mcipsec_child_record_t *record)
+static bool covered(ike_sa_t *ike_sa, child_sa_t *child_sa)
+{
+	enumerator_t *enumerator;
+	child_sa_t *other;
+	bool found = FALSE;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (!found && enumerator->enumerate(enumerator, &other))
+	{
+		found = other != child_sa &&
+				other->get_reqid(other) == child_sa->get_reqid(child_sa) &&
+				other->get_outbound_state(other) & CHILD_OUTBOUND_POLICIES;
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * State and outbound half, as far as they changed
+ *
+ * The records of a rekey come one by one, in any order. Without an outbound
+ * policy the kernel knows no way for clear packets, and the gate could not shunt
+ * them: the old one stays until there is a new one, see tidy().
+ */
+static bool update(ike_sa_t *ike_sa, child_sa_t *child_sa,
+				   mcipsec_child_record_t *record)
 {
 	u_int outbound = child_sa->get_outbound_state(child_sa);
 	bool ok = TRUE;
@@ -210,7 +236,9 @@ static bool update(child_sa_t *child_sa, mcipsec_child_record_t *record)
 		ok = child_sa->install_outbound(child_sa) == SUCCESS;
 	}
 	else if (record->outbound == MCIPSEC_OUTBOUND_REMOVED &&
-			 outbound != CHILD_OUTBOUND_NONE)
+			 outbound != CHILD_OUTBOUND_NONE &&
+			 (!(outbound & CHILD_OUTBOUND_POLICIES) ||
+			  covered(ike_sa, child_sa)))
 	{
 		child_sa->remove_outbound(child_sa);
 	}
@@ -291,7 +319,7 @@ static child_sa_t *create_child(ike_sa_t *ike_sa, child_cfg_t *config,
 		child_sa->set_ipcomp(child_sa, record->ipcomp);
 		child_sa->set_proposal(child_sa, proposal);
 		if (install(ike_sa, child_sa, record, local_ts, remote_ts,
-					&policies) == SUCCESS && update(child_sa, record))
+					&policies) == SUCCESS && update(ike_sa, child_sa, record))
 		{
 			found = child_sa;
 		}
@@ -325,6 +353,7 @@ static void remember(mcipsec_child_entry_t *entry,
 	entry->state = record->state;
 	entry->initiator = record->initiator;
 	entry->rekey_spi = htonl(record->rekey_spi);
+	entry->no_outbound = record->outbound == MCIPSEC_OUTBOUND_REMOVED;
 	chunk_clear(&entry->encr_i);
 	chunk_clear(&entry->encr_r);
 	chunk_clear(&entry->integ_i);
@@ -360,6 +389,36 @@ static void link_rekeyed(mcipsec_table_t *table, ike_sa_t *ike_sa,
 		if (entry && entry->imported)
 		{
 			mcipsec_swan_set_rekey_spi(ike_sa, child_sa, entry->rekey_spi);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+/**
+ * Remove the outbound halves that were left until another one was there
+ */
+static void tidy(mcipsec_table_t *table, ike_sa_t *ike_sa, uint32_t group)
+{
+	uint8_t key[MCIPSEC_KEY_CHILD];
+	mcipsec_child_entry_t *entry;
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	bool left;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		mcipsec_child_key(child_sa->get_protocol(child_sa),
+						  child_sa->get_spi(child_sa, TRUE), key);
+		table->lock->lock(table->lock);
+		entry = table->get_child(table, group, key, FALSE);
+		left = entry && entry->imported && entry->no_outbound;
+		table->lock->unlock(table->lock);
+		if (left &&
+			child_sa->get_outbound_state(child_sa) & CHILD_OUTBOUND_POLICIES &&
+			covered(ike_sa, child_sa))
+		{
+			child_sa->remove_outbound(child_sa);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -529,7 +588,7 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 									htonl(record->spi_in), TRUE);
 	if (child_sa)
 	{
-		if (!update(child_sa, record))
+		if (!update(ike_sa, child_sa, record))
 		{
 			request->reason = "outbound SA could not be installed";
 			make_way(table, request, ike_sa, record);
@@ -560,6 +619,7 @@ mcipsec_import_result_t mcipsec_import_child(mcipsec_table_t *table,
 			 request, record);
 	link_rekeyed(table, ike_sa, request->group);
 	table->lock->unlock(table->lock);
+	tidy(table, ike_sa, request->group);
 	result = MCIPSEC_INSTALLED;
 
 out:

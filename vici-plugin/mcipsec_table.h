@@ -307,6 +307,9 @@ struct mcipsec_child_entry_t {
 	/** of an imported one: outbound SPI of the one that replaces it, 0 if none */
 	uint32_t rekey_spi;
 
+	/** of an imported one: its outbound half is to go */
+	bool no_outbound;
+
 	/** of an imported one: monotonic times of installation, rekeying, end; 0
 	 *  if there is none; installed is 0 for one made here */
 	time_t installed, rekey, expire;
