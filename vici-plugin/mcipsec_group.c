@@ -519,6 +519,7 @@ static void unpublish(private_mcipsec_group_t *this, ike_sa_t *ike_sa,
 METHOD(mcipsec_group_t, delete_ike, u_int,
 	private_mcipsec_group_t *this, const uint8_t key[MCIPSEC_KEY_IKE])
 {
+	mcipsec_group_entry_t *group;
 	mcipsec_ike_entry_t *entry;
 	ike_sa_t *ike_sa;
 
@@ -531,6 +532,11 @@ METHOD(mcipsec_group_t, delete_ike, u_int,
 	entry = this->table->get_ike(this->table, key, FALSE);
 	if (entry)
 	{
+		group = this->table->get_group(this->table, entry->group, FALSE);
+		if (group)
+		{	/* active, maybe: what it has not sent yet is void */
+			this->gate->drop(this->gate, group, entry);
+		}
 		unpublish(this, ike_sa, entry);
 	}
 	this->table->lock->unlock(this->table->lock);

@@ -516,7 +516,7 @@ CALLBACK(delete_, vici_message_t*,
 	}
 	this->serial->lock(this->serial);
 	is_known(this, &target, &active);
-	if (active)
+	if (active && !request->get_bool(request, FALSE, "ended"))
 	{
 		this->serial->unlock(this->serial);
 		return mcipsec_refuse("group: tunnel-group %u is active", target.group);

@@ -483,7 +483,7 @@ void SyncControl::run_delete(const mcs::act::Delete &a)
         return step(mcs::ev::DeleteResult{a.tag, a.key, true, {}});
     if (a.key.kind == mcs::Kind::ChildSa)
         tell_selectors(*g, a.key);
-    charon_.plugin().remove(plugin_kind(a.key), g->id, plain(a.key), [this, alive = alive_, tag = a.tag, key = a.key](Expected<std::uint64_t> done) {
+    charon_.plugin().remove(plugin_kind(a.key), g->id, plain(a.key), a.ended, [this, alive = alive_, tag = a.tag, key = a.key](Expected<std::uint64_t> done) {
         if (!*alive)
             return;
         if (auto *group = done ? group_of(tag) : nullptr)

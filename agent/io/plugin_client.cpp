@@ -324,12 +324,14 @@ void PluginClient::import(const PluginRecord &r, bool replace, Done<PluginImport
     }));
 }
 
-void PluginClient::remove(EntryKind kind, GroupId group, const Bytes &key, Done<std::uint64_t> done)
+void PluginClient::remove(EntryKind kind, GroupId group, const Bytes &key, bool ended, Done<std::uint64_t> done)
 {
     Message m;
     m.add("kind", std::string(to_string(kind)));
     m.add_u64("group", group);
     m.add("key", to_hex(key));
+    if (ended)
+        m.add_bool("ended", true);
     command("mcipsec-delete", std::move(m), count("mcipsec-delete", std::move(done)));
 }
 

@@ -121,7 +121,8 @@ public:
     // when this was called; it has now.
     void import(const PluginRecord &r, bool replace, Done<PluginImport> done);
     // mcipsec-delete: without a packet; gives how many (0 or 1).
-    void remove(EntryKind kind, GroupId group, const Bytes &key, Done<std::uint64_t> done);
+    // ended: in an active group, too.
+    void remove(EntryKind kind, GroupId group, const Bytes &key, bool ended, Done<std::uint64_t> done);
     void purge(GroupId group, Done<std::uint64_t> done);
     // seq: of all groups; groups: of which more is acknowledged.
     void ack(std::uint64_t epoch, std::uint64_t seq, const std::map<GroupId, std::uint64_t> &groups, Done<void> done);

@@ -90,6 +90,9 @@ void every_frame_round_trips(void **)
     assert_int_equal(round_trip(frame::FrozenAck{"t", 42}).handover, 42);
     const frame::Traffic tr{"t", {{"tunnel-1", {1, 2, 3, 4}, {5, 6, 7, UINT64_MAX}}, {"tunnel-2", {}, {}}}};
     assert_true(round_trip(tr).tunnels == tr.tunnels);
+    const auto ended = round_trip(frame::Ended{"t", 4, ike_key(), {3, 5, 6}, 70, {*Key::make(Kind::ChildSa, *from_hex("c0ffee0132"))}});
+    assert_true((ended.key == ike_key() && ended.version == (Version{3, 5, 6}) && ended.age_ms == 70 && ended.children.size() == 1));
+    assert_false(round_trip(frame::Ended{"t", 4, ike_key(), {3, 5, 6}, {}, {}}).age_ms.has_value());
     frame::Status st{"t", {1, 2, 3, 4, 5, 6, 7}, SyncState::InSync, 8, true, Mastership::Master, 9, {"no standby", "await-conf"}};
     const auto got = round_trip(st);
     assert_true(got.gauges == st.gauges && got.reasons == st.reasons && got.pending == 9 && got.mastership == Mastership::Master);

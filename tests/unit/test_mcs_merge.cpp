@@ -123,6 +123,99 @@ void a_life_that_went_on_at_one_side_only(void **)
 }
 
 // The channel may go once more before that is decided, whatever was acknowledged.
+// The customers' packets go to B: one ends, one rekeys its IKE_SA. A, which knows of none of
+// that, becomes master.
+Pair ended_at_b()
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.tunnel(p.a, 2);
+    p.upsert(p.a, child(4), ike(2));
+    p.run();
+    p.cut();
+    p.role(p.a, true, false, 2);
+    p.role(p.b, true, false, 3);
+    p.upsert(p.b, ike(1));
+    p.remove(p.b, child(1));
+    p.remove(p.b, ike(1));
+    p.remove(p.b, child(4));
+    for (const auto &[key, parent] : {std::pair<Key, std::optional<Key>>{ike(3), {}}, {child(2), ike(3)}}) {
+        p.b.charon.sas[key] = {hash(ike(2)), p.b.charon.sas[key].version + 1, parent, Bytes(64, 9)};
+        p.step(p.b, p.record(p.b, key, p.b.charon.sas[key]));
+    }
+    p.remove(p.b, ike(2));
+    p.now += 100s;
+    p.role(p.a, true, false, 4);
+    p.role(p.b, false, true, 4);
+    return p;
+}
+
+void what_ended_at_the_other_side_does_not_come_back(void **)
+{
+    // Also where a packet of the rekeyed one came to A, since its CHILD_SA is the same.
+    for (const bool heard : {false, true}) {
+        auto p = ended_at_b();
+        if (heard)
+            p.a.inbound = {{ike(2), p.now - 1s}, {ike(1), p.now - 101s}};
+        p.connect();
+        p.run();
+        p.assert_same(p.a);
+        assert_int_equal(p.a.entries(), 2);
+        assert_non_null(p.a.session.entry(kTag, ike(3)));
+        // What moved was there before what it moved away from went.
+        const auto &h = p.a.charon.history;
+        assert_true(std::find(h.begin(), h.end(), "import " + child(2).str()) < std::find(h.begin(), h.end(), "delete " + ike(2).str()));
+        assert_true(p.a.merged == std::vector{ike(3)});
+        p.advance(130s);
+        p.assert_same(p.a);
+        assert_int_equal(p.a.entries(), 2);
+    }
+}
+
+// charon hands the CHILD_SAs of the rekeyed one on to the one in its place, and says so.
+void what_ended_does_not_come_back_by_the_own_charon(void **)
+{
+    auto p = ended_at_b();
+    p.connect();
+    bool said = false;
+    for (int i = 0; i < 10000 && !said; i++) {
+        p.a.charon.hold = p.a.session.status().counters.merged > 0;
+        if (p.a.charon.hold) {
+            for (const auto &[key, parent] : {std::pair{child(2), ike(3)}, {child(4), ike(3)}})
+                p.upsert(p.a, key, parent);
+            p.upsert(p.a, ike(2));
+            said = true;
+            break;
+        }
+        p.answer(p.b);
+        p.answer(p.a);
+        p.move(p.a);
+        p.move(p.b);
+    }
+    assert_true(said);
+    p.a.charon.hold = false;
+    p.run();
+    p.assert_same(p.a);
+    assert_int_equal(p.a.entries(), 2);
+    p.advance(130s);
+    p.assert_same(p.a);
+    assert_int_equal(p.a.acked, p.a.plugin_seq);
+}
+
+// B has given it up, but the customer's packets come to A: it is asked itself.
+void what_was_heard_since_has_not_ended(void **)
+{
+    auto p = ended_at_b();
+    p.a.inbound = {{ike(1), p.now - 99s}};
+    p.connect();
+    p.run();
+    p.assert_same(p.a);
+    assert_int_equal(p.a.entries(), 4);
+    assert_int_equal(std::count(p.a.merged.begin(), p.a.merged.end(), ike(1)), 1);
+    p.advance(130s);
+    p.assert_same(p.a);
+}
+
 void two_lives_are_apart_over_another_loss(void **)
 {
     for (int steps = 0; steps < 40; ++steps) {
@@ -368,6 +461,9 @@ int main()
         cmocka_unit_test(what_only_the_old_master_knew_is_not_lost),
         cmocka_unit_test(where_nothing_was_merged_nobody_is_asked_for_life),
         cmocka_unit_test(a_life_that_went_on_at_one_side_only),
+        cmocka_unit_test(what_ended_at_the_other_side_does_not_come_back),
+        cmocka_unit_test(what_ended_does_not_come_back_by_the_own_charon),
+        cmocka_unit_test(what_was_heard_since_has_not_ended),
         cmocka_unit_test(two_lives_are_apart_over_another_loss),
         cmocka_unit_test(final_numbers_come_without_a_record),
         cmocka_unit_test(of_two_lives_the_one_with_the_traffic_wins),

@@ -106,7 +106,7 @@ Entry &Db::store(Entry &&fresh, bool append)
     if (!revived && e.parent != fresh.parent)
         disown(e);
     const bool moved = revived || e.parent != fresh.parent;
-    e.tombstone = false;
+    e.tombstone = e.leaves = false;
     e.parent = fresh.parent;
     if (moved)
         adopt(e);
@@ -195,7 +195,7 @@ std::size_t Db::trim(std::uint64_t acked, Generation generation, std::size_t max
         const auto change = *graves_.begin();
         const Entry &e = *log_.at(change);
         const bool passed = (!e.own || change <= acked) && e.version.generation < generation;
-        if (e.op != Entry::Op::None || e.delete_due || e.rx_txn || (!passed && graves_.size() <= max))
+        if (e.op != Entry::Op::None || e.delete_due || e.leaves || e.rx_txn || (!passed && graves_.size() <= max))
             break;
         lost += !passed;
         horizon_ = std::max(horizon_, change);

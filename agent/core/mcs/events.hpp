@@ -244,8 +244,9 @@ struct CloseChannel { std::string why; };
 // replace: this node is acting master: what charon has gives way to this one; an IKE_SA
 // with its CHILD_SAs, which are imported again.
 struct Import { std::string tag; Key key; bool replace = false; };
-// `mcipsec-delete`: purge without a packet; answer with DeleteResult.
-struct Delete { std::string tag; Key key; };
+// `mcipsec-delete`: purge without a packet; answer with DeleteResult. ended: this node
+// is acting master.
+struct Delete { std::string tag; Key key; bool ended = false; };
 // Acting master: two lives of this IKE_SA met, and the one that goes on is in charon. Its
 // peer is to be asked for life.
 struct Merged { std::string tag; Key ike; bool apart = false; };

@@ -250,18 +250,41 @@ Frame read_entry(Bag &bag)
     return f;
 }
 
+std::vector<Key> read_children(Bag &bag)
+{
+    std::vector<Key> children;
+    const auto keys = bag.get(kChildren).value;
+    if (keys.size() % kChildKeySize)
+        bag.bad("children are no list of keys");
+    for (std::size_t at = 0; at + kChildKeySize <= keys.size(); at += kChildKeySize)
+        if (const auto key = Key::make(Kind::ChildSa, keys.subspan(at, kChildKeySize)))
+            children.push_back(*key);
+    return children;
+}
+
 Frame read_propose(Bag &bag)
 {
     Propose f;
     f.tag = bag.tag();
     f.generation = bag.need(kGeneration);
     f.entry = read_record(bag);
-    const auto keys = bag.get(kChildren).value;
-    if (keys.size() % kChildKeySize)
-        bag.bad("children are no list of keys");
-    for (std::size_t at = 0; at + kChildKeySize <= keys.size(); at += kChildKeySize)
-        if (const auto key = Key::make(Kind::ChildSa, keys.subspan(at, kChildKeySize)))
-            f.children.push_back(*key);
+    f.children = read_children(bag);
+    return f;
+}
+
+Ended read_ended(Bag &bag)
+{
+    Ended f;
+    f.tag = bag.tag();
+    f.generation = bag.need(kGeneration);
+    if (const auto key = read_key(bag))
+        f.key = *key;
+    f.version = read_version(bag);
+    if (bag.has(kInboundAge))
+        f.age_ms = static_cast<std::uint32_t>(std::min<std::uint64_t>(bag.number(kInboundAge), UINT32_MAX));
+    f.children = read_children(bag);
+    if (f.key.kind != Kind::IkeSa)
+        bag.bad("only an IKE_SA is said to have ended");
     return f;
 }
 
@@ -401,6 +424,7 @@ Expected<Frame> read(Type type, Bag &bag)
     case Type::Bye: return Bye{static_cast<std::uint32_t>(bag.number(kFlags)), bag.get(kReason).text(kMaxReason)};
     case Type::Propose: return read_propose(bag);
     case Type::Traffic: return read_traffic(bag);
+    case Type::Ended: return read_ended(bag);
     }
     return fail(-EOPNOTSUPP, "frame type " + std::to_string(raw(type)) + " is not known");
 }
@@ -523,6 +547,21 @@ void write_record(FrameWriter &w, const Entry &e)
 
 }  // namespace
 
+namespace {
+
+void write_children(FrameWriter &w, std::span<const Key> children)
+{
+    if (children.empty())
+        return;
+    auto keys = w.space(kChildren, children.size() * kChildKeySize);
+    for (const auto &key : children) {
+        std::copy_n(key.view().begin(), kChildKeySize, keys.begin());
+        keys = keys.subspan(kChildKeySize);
+    }
+}
+
+}  // namespace
+
 void encode_entry(SecretBuffer &out, const std::string &tag, Generation generation, std::uint64_t txn, const Entry &e)
 {
     FrameWriter w(out, raw(Type::Entry));
@@ -538,13 +577,7 @@ void encode_propose(SecretBuffer &out, const std::string &tag, Generation genera
     FrameWriter w(out, raw(Type::Propose));
     w.text(kTag, tag);
     w.u64(kGeneration, generation);
-    if (!children.empty()) {
-        auto keys = w.space(kChildren, children.size() * kChildKeySize);
-        for (const auto &key : children) {
-            std::copy_n(key.view().begin(), kChildKeySize, keys.begin());
-            keys = keys.subspan(kChildKeySize);
-        }
-    }
+    write_children(w, children);
     write_record(w, e);
 }
 
@@ -616,6 +649,18 @@ void encode(SecretBuffer &out, const Traffic &f)
         write_traffic(counts.subspan(kCountsSize / 2), t.peer);
         w.end(mark);
     }
+}
+
+void encode(SecretBuffer &out, const Ended &f)
+{
+    FrameWriter w(out, raw(Type::Ended));
+    w.text(kTag, f.tag);
+    w.u64(kGeneration, f.generation);
+    write_key(w, f.key);
+    write_version(w, f.version);
+    if (f.age_ms)
+        w.u32(kInboundAge, *f.age_ms);
+    write_children(w, f.children);
 }
 
 void encode(SecretBuffer &out, const Status &f)

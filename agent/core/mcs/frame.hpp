@@ -20,7 +20,7 @@ constexpr std::size_t kMaxTrafficPerFrame = 256;
 
 enum class Type : std::uint8_t {
     Hello = 1, Config = 2, Offer = 3, Resync = 4, Digest = 5, SnapshotBegin = 6, SnapshotEnd = 7, Entry = 8, Delete = 9, Ack = 10,
-    Nack = 11, Seq = 12, Frozen = 13, FrozenAck = 14, Status = 15, Keepalive = 16, Bye = 17, Propose = 18, Traffic = 19,
+    Nack = 11, Seq = 12, Frozen = 13, FrozenAck = 14, Status = 15, Keepalive = 16, Bye = 17, Propose = 18, Traffic = 19, Ended = 20,
 };
 
 // First frame each way.
@@ -58,6 +58,10 @@ struct BadRecord { std::string tag; Generation generation = 0; std::uint64_t txn
 // itself and that the master lacks or holds in an older version. The master decides.
 // children: of an IKE_SA, all that live under it; what else the master has under it ended.
 struct Propose { std::string tag; Generation generation = 0; Entry entry; std::vector<Key> children; };
+// From a standby, likewise: an IKE_SA that ended while it was acting itself, and that the
+// master holds. age_ms: how long ago; not said: its peer has rekeyed it. children: the
+// CHILD_SAs that live on under what took its place; those come by proposals, and later.
+struct Ended { std::string tag; Generation generation = 0; Key key; Version version; std::optional<std::uint32_t> age_ms; std::vector<Key> children; };
 // Everything up to txn is done with: installed, or refused by NACK before.
 struct Ack { std::uint64_t txn = 0; };
 struct Nack {
@@ -89,7 +93,7 @@ struct Keepalive { std::uint64_t clock = 0, echo = 0; bool want_reply = false; }
 struct Bye { std::uint32_t flags = 0; std::string reason; };  // OperFlag bits of the sender
 
 using Frame = std::variant<Hello, Config, Offer, Resync, Digest, SnapshotBegin, SnapshotEnd, EntryFrame, Delete, BadRecord, Ack, Nack, Seq, Frozen,
-                           FrozenAck, Status, Keepalive, Bye, Propose, Traffic>;
+                           FrozenAck, Status, Keepalive, Bye, Propose, Traffic, Ended>;
 
 void encode(SecretBuffer &out, const Hello &f);
 void encode(SecretBuffer &out, const Config &f);
@@ -108,6 +112,7 @@ void encode(SecretBuffer &out, const Seq &f);
 void encode(SecretBuffer &out, const Frozen &f);
 void encode(SecretBuffer &out, const FrozenAck &f);
 void encode(SecretBuffer &out, const Traffic &f);
+void encode(SecretBuffer &out, const Ended &f);
 void encode(SecretBuffer &out, const Status &f);
 void encode(SecretBuffer &out, const Keepalive &f);
 void encode(SecretBuffer &out, const Bye &f);

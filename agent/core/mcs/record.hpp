@@ -96,12 +96,14 @@ struct Entry {
     bool seen = false;               // named by the local snapshot that runs
     bool own = false;                // written here while acting master, and no master since has said that it knows
     bool gives_way = false;          // merged: what charon has of it is the life that lost
+    bool leaves = false;             // tombstone: ended with the other chassis, charon has it still
     std::uint32_t snapshot = 0;      // number of the last peer snapshot that named it
     std::uint64_t change = 0;        // position in the own change log
     std::uint64_t plugin_first = 0;  // first plugin sequence number not yet sent, 0: none
     std::uint64_t rx_txn = 0;        // last transaction of the peer not yet answered, 0: none
     std::uint64_t op_txn = 0;        // rx_txn when the work under way began
     std::uint64_t op_change = 0;     // change when the work under way began
+    Time ended{};                    // own tombstone: when
 };
 
 // A digest of what identifies and versions an entry; XORed into audit buckets.

@@ -148,15 +148,17 @@ void Session::Impl::settle_states()
             request(g);
         }
         // What it sent while it acted, too: the customer takes nothing below that, record or no record.
-        if (hears(g) && (g.final_due || !g.propose.empty()) && !std::exchange(g.final_asked, true))
+        if (hears(g) && (g.final_due || !g.propose.empty() || !g.ended.empty()) && !std::exchange(g.final_asked, true))
             out.push_back(act::FinalSeqWanted{g.tag});
         if (!serves(g)) {
             g.outvoted.clear();
             g.adopted.clear();
             g.merged.clear();
             g.proposals.clear();
+            g.ends.clear();
         }
         g.refilling = g.refilling && g.db.gauges().installing != 0;
+        follow_ends(g);
         n.tombstones_dropped += g.db.trim(g.acked, g.generation, config.max_tombstones);
         if (g.tx == Tx::Live && g.db.horizon() > g.cursor)
             offer(g);  // a delete that was not sent went with its tombstone
@@ -500,6 +502,7 @@ void Session::Impl::channel_lost()
         g.outvoted.clear();
         g.adopted.clear();
         g.proposals.clear();
+        g.ends.clear();
         g.peer = {};
         g.peer_known = false;
         g.told_once = false;

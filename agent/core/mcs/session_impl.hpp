@@ -69,6 +69,8 @@ struct Group : Role {
     };
     std::unordered_map<Key, Decision, KeyHash> merged;  // IKE_SAs
     std::deque<frame::Propose> proposals;          // until it is known who was heard here
+    std::deque<frame::Ended> ends;                 // likewise
+    std::vector<Key> leaving;       // IKE_SAs that ended by such a word; charon follows when what moved away is there
     std::unordered_map<Key, Time, KeyHash> inbound;  // IKE_SA: last authenticated packet here
 
     // Standby.
@@ -80,7 +82,7 @@ struct Group : Role {
     bool rx_repair = false, rx_synced = false;
     std::vector<Key> purge;       // by difference, once everything before is settled
     std::vector<Key> brought;     // by charon's list, after all of the master's had come
-    std::deque<Key> propose;
+    std::deque<Key> propose, ended;         // ended: IKE_SAs that the master holds
     bool final_asked = false, final_done = false;  // sequence state that goes before them
     bool final_due = false;                 // it acted since the peer took such a state
     std::unordered_set<Key, KeyHash> contested;    // IKE_SAs among them, until the master has decided
@@ -257,6 +259,7 @@ struct Session::Impl {
     void confirm(Group &g);
     std::optional<std::uint32_t> inbound_age(const Group &g, const Entry &e) const;
     void propose(Group &g);
+    void propose_ends(Group &g);
     bool apart(const Group &g, const Entry &held, const Entry &proposed) const;
     bool takes(const Group &g, const Entry &held, const Entry &proposed) const;
     void outvote(Group &g, const Key &ike);
@@ -265,6 +268,9 @@ struct Session::Impl {
     void on(frame::Propose &f);
     void on(ev::InboundSeen &e);
     void decide(Group &g, frame::Propose &&f);
+    void decide_end(Group &g, const frame::Ended &f);
+    void follow_ends(Group &g);
+    void on(frame::Ended &f);
     bool gives_way(const Group &g, const Key &key, const std::optional<Key> &parent) const;
 
     // session_rx.cpp

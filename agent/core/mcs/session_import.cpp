@@ -201,7 +201,7 @@ void Session::Impl::pump_imports()
             if (e->tombstone) {
                 e->op = Entry::Op::Deleting;
                 e->delete_due = false;
-                out.push_back(act::Delete{g.tag, key});
+                out.push_back(act::Delete{g.tag, key, g.acting});
             } else {
                 e->op = Entry::Op::Importing;
                 g.db.set_status(*e, LocalStatus::Installing);
@@ -270,6 +270,7 @@ void Session::Impl::on(ev::DeleteResult &r)
     }
     works--;
     e->op = Entry::Op::None;
+    e->leaves = false;
     if (!r.ok)
         log(act::Severity::Warning, g->tag, "delete-failed", r.key.str() + ": " + r.reason);
     settle(*e, e->op_txn);

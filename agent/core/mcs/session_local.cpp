@@ -25,7 +25,7 @@ void Session::Impl::charon_lost()
         Group &g = *gp;
         for (auto &[key, e] : g.db.entries()) {
             e.op = Entry::Op::None;
-            e.queued = e.waiting = e.delete_due = e.gives_way = false;
+            e.queued = e.waiting = e.delete_due = e.gives_way = e.leaves = false;
             if (!e.tombstone && e.status != LocalStatus::LocalDeleted)
                 g.db.set_status(e, LocalStatus::Pending);
         }
@@ -130,6 +130,10 @@ void Session::Impl::on(ev::LocalUpsert &r)
         out.push_back(act::LocalSnapshotWanted{g->tag});
     fit(*g, r.key);
     auto *held = g->db.find(r.key);
+    if (g->acting && held && held->leaves) {
+        n.local_rejected++;
+        return;
+    }
     if (g->acting && gives_way(*g, r.key, r.parent)) {
         n.local_rejected++;
         if (held && !held->tombstone)
@@ -201,6 +205,7 @@ void Session::Impl::bury_local(Group &g, Entry &held, std::uint64_t seq)
     Entry &e = g.db.bury(held.key, {g.generation, held.version.lineage, held.version.version + 1});
     e.delete_due = false;
     e.own = true;
+    e.ended = now;
     g.parked.erase(e.key);
     track(g, e, seq);
     for (const auto &key : g.db.children(e.key))  // the plugin speaks for those that it has

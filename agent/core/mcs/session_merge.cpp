@@ -22,14 +22,18 @@ namespace mcipsec::mcs {
 bool Session::Impl::disputed(Group &g, const Entry &theirs, const Entry *held)
 {
     const Key &ike = theirs.parent ? *theirs.parent : theirs.key;
-    const bool ours = held && !held->tombstone && held->own && held->version.generation > g.offer->inherits;
-    if (!theirs.parent && ours && held->version != theirs.version && !g.appealed.contains(ike) && g.rivals.insert(ike).second) {
+    const bool later = held && held->own && held->version.generation > g.offer->inherits;
+    const bool ours = later && !held->tombstone && held->version != theirs.version;
+    const bool ended = held && held->own && held->tombstone && (later || relation(theirs.version, held->version) == Relation::Older);
+    if (!theirs.parent && (ours || ended) && !g.appealed.contains(ike) && g.rivals.insert(ike).second) {
         g.contested.insert(ike);
-        g.propose.push_back(ike);
-        for (const auto &key : g.db.children(ike))
+        (ended ? g.ended : g.propose).push_back(ike);
+        for (const auto &key : g.db.children(ike))      // none of what has ended
             g.propose.push_back(key);
     }
-    return g.rivals.contains(ike);
+    // What moved away from one that has ended here is put to it by itself.
+    const bool moved = held && !held->tombstone && held->parent && *held->parent != ike && !g.db.find_live(ike);
+    return g.rivals.contains(ike) && !moved;
 }
 
 // In sync with the master: what is not put to it is not ours alone any more.
@@ -54,8 +58,12 @@ std::optional<std::uint32_t> Session::Impl::inbound_age(const Group &g, const En
 // its final sequence state, which must be there before anything sends under their keys.
 void Session::Impl::propose(Group &g)
 {
-    if (!hears(g) || g.propose.empty() || !g.final_done || !g.frozen_out.empty())
+    if (!hears(g) || (g.propose.empty() && g.ended.empty()) || !g.final_done || !g.frozen_out.empty())
         return;
+    if (!g.ended.empty() && g.rx != Rx::Live)
+        return;
+    if (!g.ended.empty())
+        propose_ends(g);
     for (; !g.propose.empty() && tx.size() < config.write_chunk; g.propose.pop_front()) {
         const Key key = g.propose.front();
         if (g.rivals.erase(key))
@@ -65,6 +73,32 @@ void Session::Impl::propose(Group &g)
         Entry &e = *g.db.find(key);
         e.inbound_age_ms = inbound_age(g, e);
         frame::encode_propose(tx, g.tag, g.generation, e, g.db.children(e.key));
+        n.frames_out++;
+        n.proposed++;
+    }
+}
+
+// Once it is known what took their places: no other proposal goes before them.
+void Session::Impl::propose_ends(Group &g)
+{
+    std::unordered_map<std::uint64_t, std::vector<Key>> alive;      // by lineage: the CHILD_SAs
+    for (const auto &[key, e] : g.db.entries())
+        if (!e.tombstone && key.kind == Kind::IkeSa)
+            for (auto &at = alive[e.version.lineage]; const auto &child : g.db.children(key))
+                at.push_back(child);
+    for (; !g.ended.empty() && tx.size() < config.write_chunk; g.ended.pop_front()) {
+        const Key key = g.ended.front();
+        g.rivals.erase(key);
+        g.appealed.insert(key);
+        const auto *e = g.db.find(key);
+        if (!e || !e->tombstone)
+            continue;
+        frame::Ended f{g.tag, g.generation, key, e->version, {}, {}};
+        if (const auto it = alive.find(e->version.lineage); it != alive.end())
+            f.children = it->second;
+        else
+            f.age_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now - e->ended).count(), 0, UINT32_MAX));
+        frame::encode(tx, f);
         n.frames_out++;
         n.proposed++;
     }
@@ -141,9 +175,19 @@ void Session::Impl::on(frame::Propose &f)
     auto *g = find(f.tag);
     if (!g || !counts(serves(*g) ? judge_proposal(*g, f.generation) : Verdict::NotActing))
         return;
-    if (g->proposals.empty())
+    if (g->proposals.empty() && g->ends.empty())
         out.push_back(act::InboundWanted{g->tag});
     g->proposals.push_back(std::move(f));
+}
+
+void Session::Impl::on(frame::Ended &f)
+{
+    auto *g = find(f.tag);
+    if (!g || !counts(serves(*g) ? judge_proposal(*g, f.generation) : Verdict::NotActing))
+        return;
+    if (g->proposals.empty() && g->ends.empty())
+        out.push_back(act::InboundWanted{g->tag});
+    g->ends.push_back(std::move(f));
 }
 
 void Session::Impl::on(ev::InboundSeen &r)
@@ -153,6 +197,9 @@ void Session::Impl::on(ev::InboundSeen &r)
         return;
     g->inbound.clear();
     g->inbound.insert(r.ike.begin(), r.ike.end());
+    for (const auto &f : std::exchange(g->ends, {}))
+        if (serves(*g) && judge_proposal(*g, f.generation) == Verdict::Take)
+            decide_end(*g, f);
     for (auto &f : std::exchange(g->proposals, {}))
         if (serves(*g) && judge_proposal(*g, f.generation) == Verdict::Take)
             decide(*g, std::move(f));
@@ -206,6 +253,54 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
     import(g, stored);
     for (const auto &key : ended)       // most go with the IKE_SA; not where charon does not replace it
         work_delete(g, *g.db.find(key));
+}
+
+// The peer of an IKE_SA that we hold has ended it with the other chassis, or so that one
+// says. If it was heard here since, ours goes on, and it is asked for life itself.
+void Session::Impl::decide_end(Group &g, const frame::Ended &f)
+{
+    auto *held = g.db.find(f.key);
+    if (!held || held->tombstone)
+        return;
+    const auto ours = inbound_age(g, *held);
+    if (f.age_ms && ours && *ours < *f.age_ms) {
+        Entry refused;
+        refused.key = f.key;
+        refused.version = f.version;
+        insist(g, held, refused);
+        outvote(g, f.key);
+        g.merged.try_emplace(f.key, Group::Decision{true});
+        tell_merged(g, *g.db.find(f.key));
+        return;
+    }
+    n.merged++;
+    log(act::Severity::Info, g.tag, "merged", f.key.str() + " " + held->name + " has ended with the peer");
+    std::vector<Key> all = g.db.children(f.key);
+    std::erase_if(all, [&](const Key &key) { return std::find(f.children.begin(), f.children.end(), key) != f.children.end(); });
+    all.push_back(f.key);
+    for (const auto &key : all) {
+        auto &e = *g.db.find(key);
+        const auto above = std::max(e.version.version, key == f.key ? f.version.version : 0) + 1;
+        settle(e, e.rx_txn);
+        g.parked.erase(key);
+        Entry &grave = g.db.bury(key, {g.generation, e.version.lineage, above});
+        grave.own = grave.leaves = true;
+        g.leaving.push_back(key);
+    }
+    g.merged.erase(f.key);
+}
+
+// Of one that was rekeyed CHILD_SAs live on: with it they would go in charon.
+void Session::Impl::follow_ends(Group &g)
+{
+    const auto begin = [&](const Key &key) {
+        const bool moving = g.acting && !g.db.children(key).empty();
+        if (auto *e = moving ? nullptr : g.db.find(key); e && e->leaves)
+            work_delete(g, *e);
+        return !moving;
+    };
+    if (!g.acting || !g.db.gauges().installing)
+        std::erase_if(g.leaving, begin);
 }
 
 // Whether a record of the own charon is of a life that has lost: charon has it until the

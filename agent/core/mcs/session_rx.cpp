@@ -37,6 +37,7 @@ void Session::Impl::stop_rx(Group &g)
     g.rx = Rx::Idle;
     g.rx_synced = false;
     g.propose.clear();
+    g.ended.clear();
     g.contested.clear();
     g.rivals.clear();
     g.appealed.clear();
