@@ -21,15 +21,30 @@ std::string info_text(const io::Info &info)
     return out;
 }
 
-std::optional<std::uint32_t> mid_out(const io::Info &info)
+namespace {
+
+std::optional<std::uint32_t> message_id(const io::Info &info, std::string_view field)
 {
     for (const auto &[name, value] : info) {
         std::uint32_t mid = 0;
         const auto *end = value.data() + value.size();
-        if (const auto r = std::from_chars(value.data(), end, mid); name == "mid-out" && r.ec == std::errc{} && r.ptr == end)
+        if (const auto r = std::from_chars(value.data(), end, mid); name == field && r.ec == std::errc{} && r.ptr == end)
             return mid;
     }
     return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> mid_out(const io::Info &info) { return message_id(info, "mid-out"); }
+
+bool asked_since(const io::Info &info, std::string_view before)
+{
+    const auto fields = info_fields(before);
+    const auto it = fields.find("mid-in");
+    const auto then = it == fields.end() ? std::nullopt : message_id({{"mid-in", it->second}}, "mid-in");
+    const auto now = message_id(info, "mid-in");
+    return then && now && *now > *then;
 }
 
 std::map<std::string, std::string> info_fields(std::string_view text)

@@ -28,6 +28,9 @@ void fix_established(io::Info &info, std::int64_t now);
 
 // Next message id of our own, of an IKE_SA.
 std::optional<std::uint32_t> mid_out(const io::Info &info);
+// Whether the peer of an IKE_SA has sent a request, which was authentic, since the info text
+// `before` of it.
+bool asked_since(const io::Info &info, std::string_view before);
 
 // The inbound and the outbound SA of a CHILD_SA as the kernel module names
 // them, sequence numbers zero. Error: a field is missing or malformed.

@@ -562,6 +562,10 @@ void SyncControl::record(io::PluginRecord &&r)
         if (child)
             if (auto parent = core_key(io::EntryKind::Ike, r.parent))
                 e.parent = *parent;
+        // An exchange says that the peer is here as its ESP does, which a new CHILD_SA may not have had yet.
+        const auto *held = session_.entry(g->tag, *key);
+        if (acting_master(g->state) && !g->lists && (child ? !held : held && asked_since(r.info, held->info)))
+            g->exchanged[e.parent.value_or(*key)] = loop_.now();
         e.lineage = r.lineage;
         e.version = r.version;
         e.name = std::move(r.name);
@@ -573,6 +577,7 @@ void SyncControl::record(io::PluginRecord &&r)
         e.seq = r.seq;
         step(std::move(e));
     } else {
+        g->exchanged.erase(*key);
         step(mcs::ev::LocalDelete{g->tag, *key, r.local ? mcs::ev::DeleteScope::Local : mcs::ev::DeleteScope::Global, r.epoch, r.seq});
     }
     if (child && !upsert)

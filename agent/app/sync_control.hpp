@@ -142,6 +142,7 @@ private:
         std::vector<mcs::SaSeq> final;  // numbers when it last ceased to act
         std::map<mcs::Key, Held> held;      // outbound SAs that send nothing until their number is set
         std::unordered_map<SaId, Time, SaIdHash> inbound;   // last authenticated packet seen here
+        std::map<mcs::Key, Time> exchanged;     // of an IKE_SA: the last exchange here that shows its peer
         TunnelCounters counters;
         Time tidied{};                  // SeqState against the kernel
         unsigned lists = 0;             // snapshots of charon under way

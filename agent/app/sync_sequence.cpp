@@ -231,7 +231,7 @@ void SyncControl::send_final(Group &g)
 
 void SyncControl::tell_inbound(Group &g)
 {
-    std::map<mcs::Key, Time> latest;
+    auto latest = g.exchanged;
     session_.for_each(g.tag, [&](const mcs::Entry &e) {
         if (e.key.kind != mcs::Kind::ChildSa || !e.parent)
             return;
@@ -348,6 +348,7 @@ void SyncControl::tidy(Group &g, std::span<const mcipsec_seq> kernel)
     });
     (void)g.seq.retain(there, now);
     std::erase_if(g.inbound, [&](const auto &item) { return !g.seq.known(item.first); });
+    std::erase_if(g.exchanged, [&](const auto &item) { return !session_.entry(g.tag, item.first); });
     std::erase_if(g.refused, [&](const SaId &id) { return !g.seq.known(id); });
 }
 

@@ -107,6 +107,10 @@ void the_next_message_id_is_read(void **)
     for (const char *odd : {"", "x", "7x", "-1", "4294967296"})
         assert_false(mid_out({{"mid-out", odd}}).has_value());
     assert_false(mid_out({{"mid-in", "4"}}).has_value());
+    assert_true(asked_since({{"mid-in", "4"}, {"mid-out", "7"}}, "state=x\nmid-in=3\nmid-out=9\n"));
+    assert_false(asked_since({{"mid-in", "4"}, {"mid-out", "9"}}, "mid-in=4\nmid-out=7\n"));
+    assert_false(asked_since({{"mid-in", "4"}}, ""));
+    assert_false(asked_since({{"mid-out", "4"}}, "mid-in=3\n"));
 }
 
 void info_survives_text(void **)
