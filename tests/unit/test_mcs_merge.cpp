@@ -172,6 +172,37 @@ void what_ended_at_the_other_side_does_not_come_back(void **)
     }
 }
 
+// An audit between a proposal and its decision: what is new to A is proposed twice.
+void what_is_proposed_twice_is_taken_once(void **)
+{
+    for (const int slow : {0, 1}) {
+        Pair p;
+        p.tunnel(p.a, 1);
+        p.run();
+        p.cut();
+        p.role(p.a, true, false, 2);
+        p.role(p.b, true, false, 3);
+        p.tunnel(p.b, 2);
+        p.role(p.a, true, false, 4);
+        p.role(p.b, false, true, 4);
+        p.b.inbound = {{ike(2), p.now - 1s}};
+        p.connect();
+        for (int i = 0; i < 1000 && p.b.session.status().counters.proposed < 4; i++) {
+            p.now += 1ms;
+            while (p.answer(p.b)) {}
+            while (slow == 0 && p.b.session.status().counters.proposed < 1 && p.answer(p.a)) {}
+            p.move(p.a);
+            p.move(p.b);
+        }
+        assert_true(p.b.session.status().counters.proposed >= 4);
+        p.run();
+        p.assert_same(p.a);
+        assert_int_equal(p.a.entries(), 4);
+        assert_int_equal(p.a.session.status().counters.merged, 2);
+        assert_int_equal(p.a.session.status().counters.import_failures, 0);
+    }
+}
+
 // charon hands the CHILD_SAs of the rekeyed one on to the one in its place, and says so.
 void what_ended_does_not_come_back_by_the_own_charon(void **)
 {
@@ -464,6 +495,7 @@ int main()
         cmocka_unit_test(what_ended_at_the_other_side_does_not_come_back),
         cmocka_unit_test(what_ended_does_not_come_back_by_the_own_charon),
         cmocka_unit_test(what_was_heard_since_has_not_ended),
+        cmocka_unit_test(what_is_proposed_twice_is_taken_once),
         cmocka_unit_test(two_lives_are_apart_over_another_loss),
         cmocka_unit_test(final_numbers_come_without_a_record),
         cmocka_unit_test(of_two_lives_the_one_with_the_traffic_wins),

@@ -154,6 +154,7 @@ void Session::Impl::settle_states()
             g.outvoted.clear();
             g.adopted.clear();
             g.merged.clear();
+            g.taken.clear();
             g.proposals.clear();
             g.ends.clear();
         }

@@ -68,6 +68,7 @@ struct Group : Role {
         bool told = false;          // charon has the life that goes on
     };
     std::unordered_map<Key, Decision, KeyHash> merged;  // IKE_SAs
+    std::unordered_map<Key, Version, KeyHash> taken;    // what was proposed and taken, as it was proposed
     std::deque<frame::Propose> proposals;          // until it is known who was heard here
     std::deque<frame::Ended> ends;                 // likewise
     std::vector<Key> leaving;       // IKE_SAs that ended by such a word; charon follows when what moved away is there

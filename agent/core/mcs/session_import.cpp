@@ -227,7 +227,8 @@ void Session::Impl::on(ev::ImportResult &r)
         if (e->delete_due)
             work_delete(*g, *e);
     } else if (e->status == LocalStatus::Pending) {
-        import(*g, *e);  // ended and began again meanwhile
+        e->in_charon = e->in_charon || r.outcome == ev::ImportOutcome::Installed || r.outcome == ev::ImportOutcome::Stale;
+        import(*g, *e);  // ended and began again meanwhile, or another state of it came
     } else if (e->status != LocalStatus::Installing) {
         settle(*e, e->rx_txn);  // the own plugin spoke meanwhile
     } else if (e->change != e->op_change && r.version != e->version) {

@@ -215,6 +215,9 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
     const bool live = held && !held->tombstone;
     const bool outvoted = e.parent && g.outvoted.contains(*e.parent);
     const bool both = live && apart(g, *held, e);
+    // Once more, before it has come back: an audit was quicker. It is here.
+    if (const auto it = g.taken.find(e.key); live && it != g.taken.end() && it->second == e.version)
+        return g.db.touch(*held);
     if (outvoted || (held && !takes(g, *held, e))) {
         const bool loses = ike && live && held->version != e.version;
         insist(g, held, e);
@@ -241,6 +244,7 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
     if (ike)
         g.merged.try_emplace(e.key, Group::Decision{both});
     n.merged++;
+    g.taken[e.key] = e.version;
     log(act::Severity::Info, g.tag, "merged", e.key.str() + " " + e.name + " taken over from the peer");
     e.version.generation = g.generation;
     if (held && relation(e.version, held->version) != Relation::Newer)
