@@ -71,7 +71,8 @@ struct Group : Role {
     std::unordered_map<Key, Version, KeyHash> taken;    // what was proposed and taken, as it was proposed
     std::deque<frame::Propose> proposals;          // until it is known who was heard here
     std::deque<frame::Ended> ends;                 // likewise
-    std::vector<Key> leaving;       // IKE_SAs that ended by such a word; charon follows when what moved away is there
+    // What ended by such a word, each IKE_SA before its CHILD_SAs; charon follows when what moved away is there.
+    std::vector<std::vector<Key>> leaving;
     std::unordered_map<Key, Time, KeyHash> inbound;  // IKE_SA: last authenticated packet here
 
     // Standby.

@@ -201,7 +201,7 @@ void Session::Impl::pump_imports()
             if (e->tombstone) {
                 e->op = Entry::Op::Deleting;
                 e->delete_due = false;
-                out.push_back(act::Delete{g.tag, key, g.acting});
+                out.push_back(act::Delete{g.tag, key, g.acting && e->leaves});
             } else {
                 e->op = Entry::Op::Importing;
                 g.db.set_status(*e, LocalStatus::Installing);

@@ -289,19 +289,24 @@ void Session::Impl::decide_end(Group &g, const frame::Ended &f)
         g.parked.erase(key);
         Entry &grave = g.db.bury(key, {g.generation, e.version.lineage, above});
         grave.own = grave.leaves = true;
-        g.leaving.push_back(key);
+        grave.ended = now;
     }
+    // A CHILD_SA must not go before what charon is about to do with it, the IKE_SA's tasks.
+    std::reverse(all.begin(), all.end());
+    g.leaving.push_back(std::move(all));
     g.merged.erase(f.key);
 }
 
 // Of one that was rekeyed CHILD_SAs live on: with it they would go in charon.
 void Session::Impl::follow_ends(Group &g)
 {
-    const auto begin = [&](const Key &key) {
-        const bool moving = g.acting && !g.db.children(key).empty();
-        if (auto *e = moving ? nullptr : g.db.find(key); e && e->leaves)
-            work_delete(g, *e);
-        return !moving;
+    const auto begin = [&](const std::vector<Key> &keys) {
+        if (g.acting && !g.db.children(keys.front()).empty())
+            return false;
+        for (const auto &key : keys)
+            if (auto *e = g.db.find(key); e && e->leaves)
+                work_delete(g, *e);
+        return true;
     };
     if (!g.acting || !g.db.gauges().installing)
         std::erase_if(g.leaving, begin);
