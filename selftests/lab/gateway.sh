@@ -150,6 +150,8 @@ ce_child_spis()
 	lab CE-1 swanctl --list-sas --raw 2>/dev/null |
 		grep -oE 'spi-(in|out)=[0-9a-f]+' | sort -u | tr '\n' ' '
 }
+# another OLD COMMAND...: one of what OLD was one of, and not that one: two SPIs.
+another() { local now; now=$("${@:2}"); [ "$(wc -w <<<"$now")" = 2 ] && [ -n "$1" ] && [ "$now" != "$1" ]; }
 ping_ce() { lab CE-1 ping -I vprn2 -I 192.168.1.1 -c 1 -W 1 192.168.2.1; }
 
 # hand_over_refused GATEWAY: force-switchover is, for a state that does not allow it.

@@ -37,8 +37,6 @@ rekeys() { lab CE-1 timeout 30 swanctl --rekey "--$1" "$2" >/dev/null; }	# ike|c
 # spis_of NAME: of that IKE_SA of CE-1's, and of its CHILD_SAs
 ike_of() { lab CE-1 swanctl --list-sas --raw --ike "$1" 2>/dev/null | grep -oE '(initiator|responder)-spi=[0-9a-f]+' | sort -u | tr '\n' ' '; }
 child_of() { lab CE-1 swanctl --list-sas --raw --ike "$1" 2>/dev/null | grep -oE 'spi-(in|out)=[0-9a-f]+' | sort -u | tr '\n' ' '; }
-# other OLD COMMAND...: it has one of what it had, another one
-other() { local now; now=$("${@:2}"); [ "$(wc -w <<<"$now")" = 2 ] && [ -n "$1" ] && [ "$now" != "$1" ]; }
 
 kernel_spis() { lab "$1" ip xfrm state list proto esp | grep -oE 'spi 0x[0-9a-f]+' | grep -v 0x00000000 | sort | tr '\n' ' '; }
 # everywhere TUNNELS: so many, the same in charon and kernel of CE-1 and both gateways, and
@@ -99,13 +97,13 @@ lives()
 	local old child gone now
 	old=$(ike_of tunnel-1) gone=$(ike_of "customer-$2") gone=${gone%% *}
 	check "CE-1 rekeys the IKE_SA of tunnel-1 at $4" rekeys ike tunnel-1
-	check_wait "it has another one" 30 other "$old" ike_of tunnel-1
+	check_wait "it has another one" 30 another "$old" ike_of tunnel-1
 	check "customer $1 comes" comes "$1"
 	check "customer $2 goes" goes "$2"
 	check "it has gone" test -z "$(ike_of "customer-$2")"
 	child=$(child_of "customer-$3")
 	check "customer $3 rekeys its CHILD_SA" rekeys child "customer-$3"
-	check_wait "it has another one" 30 other "$child" child_of "customer-$3"
+	check_wait "it has another one" 30 another "$child" child_of "customer-$3"
 	check_wait "$4 holds what CE-1 holds" 40 at "$4"
 	check_wait "every ping is answered" 20 pings "$1" "$3"
 	check "control: $5 knows of nothing of that, it has customer $2" knows "$5" "$gone"
@@ -163,8 +161,8 @@ child=$(child_of customer-2) child_aead=$(child_of customer-$AEAD)
 check "2: the filter again" filter_on
 check_wait "both are eligible" 40 roles SeGW-1 eligible SeGW-2 eligible
 check "customers 2 and $AEAD rekey their CHILD_SAs at SeGW-1" eval "rekeys child customer-2 && rekeys child customer-$AEAD"
-check_wait "customer 2 has another one" 20 other "$child" child_of customer-2
-check_wait "customer $AEAD has another one" 20 other "$child_aead" child_of customer-$AEAD
+check_wait "customer 2 has another one" 20 another "$child" child_of customer-2
+check_wait "customer $AEAD has another one" 20 another "$child_aead" child_of customer-$AEAD
 lab SeGW-2 timeout 20 swanctl --rekey --child customers >/dev/null
 check_wait "SeGW-2 rekeys, too: the customers answer, and SeGW-1 gets that" 30 eval '[ "$(others)" -ge $((before + 3)) ]'
 check_wait "every ping is answered" 30 pings 2 3 $AEAD
@@ -179,10 +177,10 @@ check_is "customer $AEAD is not asked for message ids" "$ids_aead" asked $AEAD
 check_wait "every ping is answered" 30 pings 2 3 $AEAD
 child_aead=$(child_of customer-$AEAD)
 check "SeGW-1 rekeys the CHILD_SA of customer $AEAD" eval "lab SeGW-1 timeout 30 swanctl --rekey --child-id $(gateway_child SeGW-1 $AEAD)"
-check_wait "customer $AEAD has another one, and no more" 60 other "$child_aead" child_of customer-$AEAD
+check_wait "customer $AEAD has another one, and no more" 60 another "$child_aead" child_of customer-$AEAD
 child_aead=$(child_of customer-$AEAD)
 check "and customer $AEAD does" rekeys child customer-$AEAD
-check_wait "it has another one, and no more" 60 other "$child_aead" child_of customer-$AEAD
+check_wait "it has another one, and no more" 60 another "$child_aead" child_of customer-$AEAD
 check_wait "both hold the same, all of which the customers hold" 60 agreed 4
 check "no customer has authenticated anew" unchanged "$ike" ce_ike_spis
 check "force-switchover to SeGW-2" hand_over SeGW-1

@@ -26,8 +26,6 @@ policy()	# NODE IKE-PROPOSAL ESP-PROPOSAL
 }
 
 two() { spis=$(ce_child_spis) ike=$(ce_ike_spis); [ "$(wc -w <<<"$spis $ike")" = 4 ]; }
-rekeyed() { local now; now=$(ce_child_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "$now" != "$spis" ]; }
-other_ike() { local now; now=$(ce_ike_spis); [ "$(wc -w <<<"$now")" = 2 ] && [ "$now" != "$ike" ]; }
 # the CHILD_SA of CE-1 was made by this key exchange
 child_ke() { [ "$(lab CE-1 swanctl --list-sas --raw | sed 's/.*child-sas//' | grep -oE 'dh-group=[^ }]+' | sort -u)" = "dh-group=$1" ]; }
 
@@ -41,17 +39,17 @@ refill_and_rekey()
 	check_wait "nominal on both: SeGW-2 has the tunnel under the other policy, $1" 120 nominal
 	check "CE-1 has one IKE_SA, one CHILD_SA" two
 	check "force-switchover to SeGW-2" hand_over SeGW-1
-	check_wait "it rekeys the tunnel" 60 rekeyed
+	check_wait "it rekeys the tunnel" 60 another "$spis" ce_child_spis
 	check_wait "nominal on both" 60 nominal
 	check "CE-1 rekeys its IKE_SA with SeGW-2" lab CE-1 timeout 60 swanctl --rekey --ike tunnel-1
-	check_wait "and has another one" 30 other_ike
+	check_wait "and has another one" 30 another "$ike" ce_ike_spis
 	check_wait "with what it was set up with, $1" 60 eval "$2"
 	check_wait "nominal on both" 60 nominal
 	check "force-switchover back" hand_over SeGW-2
 	check_wait "nominal on both" 60 nominal
 	check "CE-1 has not authenticated anew" not_anew "$t"
 }
-anew() { ping_ce && other_ike; }
+anew() { ping_ce && another "$ike" ce_ike_spis; }
 
 plan $((SCENE_POINTS + 45))
 scene_up

@@ -35,23 +35,11 @@ GROUPED=(des3 des sha1 ecp384 ecp521)
 EARLY=(chain asym multi nat esn encap roam-1 roam-2 roam-3 unique-1 unique-2 mark-1 mark-2 mark-3 transport "${GROUPED[@]}")
 NOW=("${EARLY[@]}")
 
-# each TEXT SECONDS: a point for every customer
-each() { local who; for who in "${NOW[@]}"; do check_wait "$who: $1" "$2" variant_pings "$who"; done; }
 # one record for each IKE_SA and each CHILD_SA that the customers have
 synced() { local n; n=$(ce_spis '(initiator-spi|spi-in)' | wc -l); [ "$n" -gt 20 ] && sync_is SeGW-1 num_entries "$n" && sync_is SeGW-2 num_entries "$n"; }
-# all_rekeyed OLD: as many CHILD_SAs as then, none of them is left
-all_rekeyed()
-{
-	local now
-	now=$(ce_spis spi-in)
-	[ -n "$now" ] && [ "$(wc -l <<<"$now")" = "$(wc -l <<<"$1")" ] && [ -z "$(comm -12 <(echo "$1") <(echo "$now"))" ]
-}
 vips() { local who; for who in "${NOW[@]}"; do [[ $who != roam-* ]] || variant_vip "$who"; done | sort; }
 vips_differ() { local v; v=$(vips); [ "$(wc -l <<<"$v")" = "$1" ] && [ "$(uniq <<<"$v" | wc -l)" = "$1" ]; }
 drawn() { local who; for who in "${VARIANT_LOCAL[@]}"; do echo "$who $(variant_ids "$1" "$who" | tr '\n' ' ')"; done; }
-# authentications that CE-1 has seen succeed
-authentications() { grep -c 'IKE_SA .* established between' "$LAB_DIR/CE-1/log/charon.log"; }
-fragments() { grep -c 'splitting IKE message' "$LAB_DIR/$1/log/charon.log"; }
 log_has() { grep -q "$2" "$LAB_DIR/$1/log/charon.log"; }
 port_known() { lab "$1" ip xfrm state list src 10.10.11.114 | grep -q "sport $2"; }
 esn_state() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[esn]}" | grep -q 'flag.* esn'; }
@@ -68,8 +56,6 @@ both_have() { state_has SeGW-1 "$@" && state_has SeGW-2 "$@"; }
 transport_state() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[transport]}" | grep -q 'mode transport'; }
 # multi_states NODE: SAs there from the customer with three CHILD_SAs
 multi_states() { lab "$1" ip xfrm state list src "10.10.11.${VARIANT[multi]}" | grep -c "proto esp"; }
-ike_of() { lab CE-1 swanctl --list-sas --ike "$1" --raw | grep -oE 'initiator-spi=[0-9a-f]+' | sort -u; }
-ike_changed() { local now; now=$(ike_of "$1"); [ -n "$now" ] && [ "$(wc -l <<<"$now")" = 1 ] && [ "$now" != "$2" ]; }
 
 # ike_has NODE...: what IKE_HAS says, of each IKE_SA there. child_groups: a CHILD_SA of each has
 # the group of its IKE_SA, which it has had since its rekey.

@@ -47,6 +47,9 @@ scene_same_ike() { unchanged "$scene_ike" ce_ike_spis; }
 # scene_lost FROM TO: packets of the flow that got lost, both ways.
 scene_lost() { flow_window "$1" "$2" --json | jq '[.[].lost] | add'; }
 
+# lost_since FROM: of them, until now; once the flow is whole again.
+lost_since() { poll 20 flow_recovered && scene_lost "$1" "$(awk -v t="$EPOCHREALTIME" 'BEGIN { printf "%.6f", t - 0.3 }')"; }
+
 # scene_end [PACKETS]: at least so many packets of ESP were seen.
 scene_end()
 {

@@ -366,3 +366,17 @@ variant_checked()
 
 # ce_spis KIND: all the SPIs that CE-1 has of one kind: initiator-spi, spi-in
 ce_spis() { lab CE-1 swanctl --list-sas --raw | grep -oE "\b$1=[0-9a-f]+" | sort -u; }
+ike_of() { lab CE-1 swanctl --list-sas --ike "$1" --raw | grep -oE 'initiator-spi=[0-9a-f]+' | sort -u; }
+ike_changed() { local now; now=$(ike_of "$1"); [ -n "$now" ] && [ "$(wc -l <<<"$now")" = 1 ] && [ "$now" != "$2" ]; }
+# all_rekeyed OLD: as many CHILD_SAs as then, none of them is left
+all_rekeyed()
+{
+	local now
+	now=$(ce_spis spi-in)
+	[ -n "$now" ] && [ "$(wc -l <<<"$now")" = "$(wc -l <<<"$1")" ] && [ -z "$(comm -12 <(echo "$1") <(echo "$now"))" ]
+}
+# authentications that CE-1 has seen succeed
+authentications() { grep -c 'IKE_SA .* established between' "$LAB_DIR/CE-1/log/charon.log"; }
+fragments() { grep -c 'splitting IKE message' "$LAB_DIR/$1/log/charon.log"; }
+# each TEXT SECONDS: a point for each customer of NOW
+each() { local who; for who in "${NOW[@]}"; do check_wait "$who: $1" "$2" variant_pings "$who"; done; }
