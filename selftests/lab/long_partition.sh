@@ -4,10 +4,12 @@
 # long_partition.sh - what happens to tunnels while both chassis are acting and cannot see
 # each other, at the one that has the traffic: an IKE_SA is rekeyed, a CHILD_SA is, a
 # customer comes, another one goes. When they meet again both hold exactly what the
-# customers hold, and nobody authenticates anew.
+# customers hold, whoever wins the election, and nobody authenticates anew.
 #   1. The traffic is at SeGW-1, which wins.
 #   2. Both begin exchanges with customers of whom one has an IKE_SA with an AEAD, which
 #      must not be asked for its message ids (RFC 6311): its tunnel goes on without that.
+#   3. SeGW-1, the master, is cut off alive: the traffic goes to SeGW-2, SeGW-1 wins all
+#      the same. Then once more with SeGW-1 standby when it is cut off.
 # Control: while they are apart the other one holds what was before; the customers with
 # another IKE_SA are asked.
 
@@ -137,7 +139,7 @@ gateway_child()
 		grep -oE 'name=customers uniqueid=[0-9]+' | grep -oE '[0-9]+$' | sort -n | tail -n 1
 }
 
-plan $((SCENE_POINTS + 3 + 3 + 11 + 2 + 10 + 31))
+plan $((SCENE_POINTS + 3 + 3 + 11 + 2 + 10 + 31 + 2 + 2 * (3 + 11 + 10)))
 scene_up
 check "customers 1, 2 and $AEAD set up their tunnels" eval "comes 1 && comes 2 && comes $AEAD"
 check "the IKE_SA of customer $AEAD has an AEAD" eval "lab CE-1 swanctl --list-sas --raw --ike customer-$AEAD | grep -q encr-alg=AES_GCM_16"
@@ -189,4 +191,20 @@ check_wait "protection status nominal on both" 60 nominal
 check_wait "each CHILD_SA is rekeyed" 60 rekeyed_all SeGW-2 4
 check_wait "both hold the same, all of which the customers hold" 60 agreed 4
 check "no customer has authenticated anew" unchanged "$ike" ce_ike_spis
+
+away()	# COMES GOES REKEYS
+{
+	node_cut SeGW-1
+	check_wait "3: SeGW-1 is cut off alive: both are eligible" 40 roles SeGW-1 eligible SeGW-2 eligible
+	check_wait "CE-1's ping goes on over SeGW-2" 30 ping_ce
+	check_wait "(it has rekeyed what it took over)" 60 rekeyed_all SeGW-2 4
+	lives "$1" "$2" "$3" SeGW-2 SeGW-1
+	node_mend SeGW-1
+}
+check "force-switchover back" hand_over SeGW-2
+check_wait "protection status nominal on both" 60 nominal
+away 1 2 3
+met 1 3 $AEAD
+away 2 3 $AEAD
+met 1 2 $AEAD
 scene_end
