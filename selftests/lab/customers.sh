@@ -157,6 +157,20 @@ customers_up()
 	done
 }
 
+# customers_rekey FROM TO: each its CHILD_SA, all of them asked for within a moment
+customers_rekey()
+{
+	python3 -c '
+import sys
+sys.path.insert(0, sys.argv[1])
+import vici
+with open(sys.argv[2]) as pid:
+    charon = vici.Client("/proc/%s/root/run/charon.vici" % pid.read().strip())
+for n in range(int(sys.argv[3]), int(sys.argv[4]) + 1):
+    charon.call("rekey", {"child": "customer-%d" % n})
+' "$LAB_SRC/../plugin" "$LAB_DIR/CE-1/pid" "$1" "$2"
+}
+
 customer_pings() { lab CE-1 ping -I vprn2 -I "$CUSTOMERS_IN$1" -c 1 -W 1 "$CUSTOMERS_FAR"; }
 customers_ping()
 {
