@@ -222,7 +222,8 @@ void CharonControl::ask_status()
         status_.clear();
         for (const auto &[id, g] : groups_)
             if (const auto *s = answer->section(section_of_group(id)))
-                for (const auto &[field, name] : {std::pair(&Status::held, "held"), {&Status::held_total, "held-total"}, {&Status::held_median_us, "held-median-us"},
+                for (const auto &[field, name] : {std::pair(&Status::held, "held"), {&Status::held_total, "held-total"},
+                                                  {&Status::held_expired, "held-expired"}, {&Status::held_median_us, "held-median-us"},
                                                   {&Status::held_p99_us, "held-p99-us"}, {&Status::not_begun, "not-begun"}, {&Status::resent, "resent"},
                                                   {&Status::synced, "synced"}, {&Status::sync_failed, "sync-failed"}, {&Status::followed, "followed"}})
                     status_[id].*field = s->u64(name).value_or(0);

@@ -47,6 +47,7 @@ public:
     // What charon counts of a group, as it said when it was asked last.
     struct Status {
         std::uint64_t held = 0, held_total = 0;             // output commit: packets that wait, that have waited since charon began
+        std::uint64_t held_expired = 0;                     // ... sent at the limit
         std::uint64_t held_median_us = 0, held_p99_us = 0;  // ... for so long, of the last 1024
         std::uint64_t not_begun = 0;                        // responder only: IKE_SAs and CHILD_SAs that were not begun
         std::uint64_t resent = 0;                           // responses repeated for a peer, after a takeover

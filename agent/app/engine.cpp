@@ -185,7 +185,6 @@ Expected<void> Engine::start()
         auto *g = find(e.group);
         if (!g)
             return;
-        g->held_expired += e.count;
         g->held.expired(e.epoch, e.seq);
         g->held.acked(acks_.epoch(), acks_.of(g->id));      // which may have crossed this word
         log_.write({.level = io::Level::Warning,

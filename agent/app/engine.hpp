@@ -108,7 +108,6 @@ private:
         bool nominal = false;
         std::vector<std::string> reasons;
         group::HeldOutput held;                 // output commit ran out
-        std::uint64_t held_expired = 0;
         group::RekeyPacer pacer{{}, 1};
         io::EventSource pacer_timer, sample_timer;
         struct Evidence {                       // of traffic, while rekeys are held: an inbound SA and what it had received

@@ -213,7 +213,7 @@ std::vector<SyncView> Engine::sync()
                 v.held_total += charon.held_total;
                 v.held_median = std::max(v.held_median, static_cast<double>(charon.held_median_us) / 1e6);
                 v.held_p99 = std::max(v.held_p99, static_cast<double>(charon.held_p99_us) / 1e6);
-                v.held_expired += g.held_expired;
+                v.held_expired += charon.held_expired;
                 v.responses_resent += charon.resent;
                 v.message_ids_synced += charon.synced;
                 v.message_ids_unanswered += charon.sync_failed;
@@ -293,7 +293,7 @@ std::vector<TunnelGroupView> Engine::tunnel_groups()
         }
         const auto r = g.pacer.progress();
         v.counters = {{"rekeys_total", r.total}, {"rekeys_done", r.done}, {"rekeys_in_flight", r.in_flight},
-                      {"rekeys_pending", r.pending}, {"rekeys_failed", r.failed}, {"held_expired", g.held_expired},
+                      {"rekeys_pending", r.pending}, {"rekeys_failed", r.failed}, {"held_expired", charon_->status(id).held_expired},
                       {"receive_only", g.sync ? g.sync->receive_only(id) : 0}, {"not_begun", charon_->status(id).not_begun}};
         const auto life = g.life.pacer.progress();
         v.counters["liveness_total"] = life.total;
