@@ -123,8 +123,21 @@ void a_life_that_went_on_at_one_side_only(void **)
 }
 
 // The channel may go once more before that is decided, whatever was acknowledged.
-// The customers' packets go to B: one ends, one rekeys its IKE_SA. A, which knows of none of
-// that, becomes master.
+// The customers' packets go to B: one ends, one rekeys its IKE_SA.
+void ends_at(Pair &p)
+{
+    p.upsert(p.b, ike(1));
+    p.remove(p.b, child(1));
+    p.remove(p.b, ike(1));
+    p.remove(p.b, child(4));
+    for (const auto &[key, parent] : {std::pair<Key, std::optional<Key>>{ike(3), {}}, {child(2), ike(3)}}) {
+        p.b.charon.sas[key] = {hash(ike(2)), p.b.charon.sas[key].version + 1, parent, Bytes(64, 9)};
+        p.step(p.b, p.record(p.b, key, p.b.charon.sas[key]));
+    }
+    p.remove(p.b, ike(2));
+}
+
+// A, which knows of none of that, becomes master.
 Pair ended_at_b()
 {
     Pair p;
@@ -135,18 +148,30 @@ Pair ended_at_b()
     p.cut();
     p.role(p.a, true, false, 2);
     p.role(p.b, true, false, 3);
-    p.upsert(p.b, ike(1));
-    p.remove(p.b, child(1));
-    p.remove(p.b, ike(1));
-    p.remove(p.b, child(4));
-    for (const auto &[key, parent] : {std::pair<Key, std::optional<Key>>{ike(3), {}}, {child(2), ike(3)}}) {
-        p.b.charon.sas[key] = {hash(ike(2)), p.b.charon.sas[key].version + 1, parent, Bytes(64, 9)};
-        p.step(p.b, p.record(p.b, key, p.b.charon.sas[key]));
-    }
-    p.remove(p.b, ike(2));
+    ends_at(p);
     p.now += 100s;
     p.role(p.a, true, false, 4);
     p.role(p.b, false, true, 4);
+    return p;
+}
+
+// B is master and goes on in its term while A, its standby, takes over alone and wins.
+Pair old_master_goes_on()
+{
+    Pair p;
+    p.tunnel(p.a, 1);
+    p.tunnel(p.a, 2);
+    p.upsert(p.a, child(4), ike(2));
+    p.run();
+    p.role(p.a, false, true, 2);
+    p.role(p.b, true, false, 2);
+    p.run();
+    p.upsert(p.b, ike(1));
+    p.upsert(p.b, ike(2));
+    p.run();
+    p.assert_same(p.b);
+    p.cut();
+    p.role(p.a, true, false, 3);
     return p;
 }
 
@@ -170,6 +195,86 @@ void what_ended_at_the_other_side_does_not_come_back(void **)
         p.assert_same(p.a);
         assert_int_equal(p.a.entries(), 2);
     }
+}
+
+void what_ended_at_the_old_master_does_not_come_back(void **)
+{
+    for (const bool writes : {false, true}) {
+        auto p = old_master_goes_on();
+        if (writes)     // A begins rekeys that nobody answers
+            for (const auto n : {1u, 2u}) {
+                p.upsert(p.a, ike(n));
+                p.upsert(p.a, child(n), ike(n));
+            }
+        ends_at(p);
+        p.now += 100s;
+        p.role(p.b, false, true, 3);
+        p.connect();
+        p.run();
+        p.assert_same(p.a);
+        assert_int_equal(p.a.entries(), 2);
+        assert_non_null(p.a.session.entry(kTag, ike(3)));
+        assert_non_null(p.a.session.entry(kTag, child(2)));
+        assert_true(p.a.merged == std::vector{ike(3)});
+        p.advance(130s);
+        p.assert_same(p.a);
+    }
+}
+
+void two_lives_in_the_term_that_the_master_inherits(void **)
+{
+    for (const bool b_wins : {false, true}) {
+        auto p = old_master_goes_on();
+        p.upsert(p.a, ike(1));
+        p.upsert(p.b, ike(1));
+        p.upsert(p.b, child(3), ike(1));
+        p.remove(p.b, child(1));
+        p.now += 100s;
+        p.role(p.b, false, true, 3);
+        p.a.inbound = {{ike(1), p.now - (b_wins ? 50s : 1s)}};
+        p.b.inbound = {{ike(1), p.now - (b_wins ? 1s : 50s)}};
+        p.connect();
+        p.run();
+        p.assert_same(p.a);
+        assert_int_equal(p.a.session.entry(kTag, child(3)) != nullptr, b_wins);
+        assert_int_equal(p.a.session.entry(kTag, child(1)) != nullptr, !b_wins);
+        assert_true(p.a.merged == std::vector{ike(1)});
+        assert_true(p.a.merged_apart == std::vector{true});
+    }
+}
+
+// The channel goes once more before it is decided.
+void what_ended_is_put_again_over_another_loss(void **)
+{
+    for (int steps = 0; steps < 80; ++steps) {
+        auto p = ended_at_b();
+        p.connect();
+        for (int i = 0; i < steps % 40; ++i) {
+            p.now += 1ms;
+            while (p.answer(p.a)) {}
+            while (steps < 40 && p.answer(p.b)) {}
+            p.move(p.a);
+            p.move(p.b);
+        }
+        p.connect();
+        p.run();
+        p.advance(130s);
+        p.assert_same(p.a);
+        assert_int_equal(p.a.entries(), 2);
+        assert_non_null(p.a.session.entry(kTag, ike(3)));
+    }
+}
+
+// A's charon writes the CHILD_SA in its new term before they have spoken.
+void what_moved_is_not_taken_back(void **)
+{
+    auto p = ended_at_b();
+    p.upsert(p.a, child(2), ike(2));
+    p.connect();
+    p.run();
+    p.assert_same(p.a);
+    assert_non_null(p.a.session.entry(kTag, child(2)));
+    assert_true(p.a.session.entry(kTag, child(2))->parent == ike(3));
 }
 
 // An audit between a proposal and its decision: what is new to A is proposed twice.
@@ -493,6 +598,10 @@ int main()
         cmocka_unit_test(where_nothing_was_merged_nobody_is_asked_for_life),
         cmocka_unit_test(a_life_that_went_on_at_one_side_only),
         cmocka_unit_test(what_ended_at_the_other_side_does_not_come_back),
+        cmocka_unit_test(what_ended_at_the_old_master_does_not_come_back),
+        cmocka_unit_test(two_lives_in_the_term_that_the_master_inherits),
+        cmocka_unit_test(what_ended_is_put_again_over_another_loss),
+        cmocka_unit_test(what_moved_is_not_taken_back),
         cmocka_unit_test(what_ended_does_not_come_back_by_the_own_charon),
         cmocka_unit_test(what_was_heard_since_has_not_ended),
         cmocka_unit_test(what_is_proposed_twice_is_taken_once),

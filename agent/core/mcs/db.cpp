@@ -110,6 +110,8 @@ Entry &Db::store(Entry &&fresh, bool append)
     e.parent = fresh.parent;
     if (moved)
         adopt(e);
+    if (!e.own)
+        e.base = e.version;
     e.version = fresh.version;
     e.name = std::move(fresh.name);
     e.info = std::move(fresh.info);

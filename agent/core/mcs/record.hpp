@@ -104,6 +104,7 @@ struct Entry {
     std::uint64_t op_txn = 0;        // rx_txn when the work under way began
     std::uint64_t op_change = 0;     // change when the work under way began
     Time ended{};                    // own tombstone: when
+    Version base;                    // own: the one, of the peer, that it was written over
 };
 
 // A digest of what identifies and versions an entry; XORed into audit buckets.

@@ -148,6 +148,7 @@ void Session::Impl::settle_states()
             request(g);
         }
         // What it sent while it acted, too: the customer takes nothing below that, record or no record.
+        g.put = g.put || (hears(g) && (!g.propose.empty() || !g.ended.empty()));
         if (hears(g) && (g.final_due || !g.propose.empty() || !g.ended.empty()) && !std::exchange(g.final_asked, true))
             out.push_back(act::FinalSeqWanted{g.tag});
         if (!serves(g)) {

@@ -87,6 +87,7 @@ struct Group : Role {
     std::deque<Key> propose, ended;         // ended: IKE_SAs that the master holds
     bool final_asked = false, final_done = false;  // sequence state that goes before them
     bool final_due = false;                 // it acted since the peer took such a state
+    bool put = false;                       // something was put to this master, and may not be decided
     std::unordered_set<Key, KeyHash> contested;    // IKE_SAs among them, until the master has decided
     std::unordered_set<Key, KeyHash> rivals;       // of those, with another life at the master: until they are sent
     std::unordered_set<Key, KeyHash> appealed;     // ... and since
@@ -258,6 +259,7 @@ struct Session::Impl {
 
     // session_merge.cpp
     bool disputed(Group &g, const Entry &theirs, const Entry *held);
+    bool unheard(const Group &g, const Entry &e) const;
     void confirm(Group &g);
     std::optional<std::uint32_t> inbound_age(const Group &g, const Entry &e) const;
     void propose(Group &g);

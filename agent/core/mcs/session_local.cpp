@@ -167,6 +167,8 @@ void Session::Impl::on(ev::LocalUpsert &r)
         if (same && (g->in_snapshot || held->own || held->status == LocalStatus::Installed)) {
             g->db.set_status(*held, LocalStatus::Installed);
             g->parked.erase(held->key);
+            if (!held->own)
+                held->base = held->version;
             held->own = true;
             wake(*g, r.key);
             return;

@@ -17,23 +17,34 @@ namespace mcipsec::mcs {
 
 // --------------------------------------------------------------- standby ---
 
+// Whether it is ours, and the master may not have heard of it: of a later term than the
+// one it heard whole, or of that one and not acknowledged when it ended. A master that is
+// cut off goes on in its term.
+bool Session::Impl::unheard(const Group &g, const Entry &e) const
+{
+    const auto term = e.version.generation;
+    return e.own && (term > g.offer->inherits || (term && term == g.offer->inherits && e.change > g.met));
+}
+
 // Whether the master's record is of another life than the one that went on here, and no
 // decision has been heard. Puts ours to it the first time.
 bool Session::Impl::disputed(Group &g, const Entry &theirs, const Entry *held)
 {
     const Key &ike = theirs.parent ? *theirs.parent : theirs.key;
-    const bool later = held && held->own && held->version.generation > g.offer->inherits;
+    const bool later = held && unheard(g, *held);
     const bool ours = later && !held->tombstone && held->version != theirs.version;
     const bool ended = held && held->own && held->tombstone && (later || relation(theirs.version, held->version) == Relation::Older);
+    // What moved away from one that has ended here is put to it by itself.
+    const bool moved = held && !held->tombstone && held->parent && *held->parent != ike && !g.db.find_live(ike);
+    if (moved && ours && !g.appealed.contains(theirs.key) && g.rivals.insert(theirs.key).second)
+        g.propose.push_back(theirs.key);
     if (!theirs.parent && (ours || ended) && !g.appealed.contains(ike) && g.rivals.insert(ike).second) {
         g.contested.insert(ike);
         (ended ? g.ended : g.propose).push_back(ike);
         for (const auto &key : g.db.children(ike))      // none of what has ended
             g.propose.push_back(key);
     }
-    // What moved away from one that has ended here is put to it by itself.
-    const bool moved = held && !held->tombstone && held->parent && *held->parent != ike && !g.db.find_live(ike);
-    return g.rivals.contains(ike) && !moved;
+    return g.rivals.contains(moved ? theirs.key : ike);
 }
 
 // In sync with the master: what is not put to it is not ours alone any more.
@@ -112,13 +123,18 @@ void Session::Impl::propose_ends(Group &g)
 // nobody knows whose it was.
 bool Session::Impl::apart(const Group &g, const Entry &held, const Entry &proposed) const
 {
-    return !held.tombstone && held.change > g.met && (held.own || held.version.generation == 0) &&
-           proposed.version.generation != held.version.generation && proposed.version.generation > g.inherits;
+    const auto term = proposed.version.generation;
+    const auto over = relation(proposed.version, held.base);
+    const bool unheard = term > g.inherits || (term && term == g.inherits && (over == Relation::Newer || over == Relation::Other));
+    return !held.tombstone && held.change > g.met && (held.own || held.version.generation == 0) && term != held.version.generation && unheard;
 }
 
 bool Session::Impl::takes(const Group &g, const Entry &held, const Entry &proposed) const
 {
     if (proposed.parent && g.adopted.contains(*proposed.parent))
+        return true;
+    // Its IKE_SA has ended here by the peer's word: where it moved to counts.
+    if (proposed.parent && held.parent && *held.parent != *proposed.parent && !g.db.find_live(*held.parent))
         return true;
     const bool newer = relation(proposed.version, held.version) == Relation::Newer;
     if (!apart(g, held, proposed))
@@ -153,7 +169,9 @@ void Session::Impl::insist(Group &g, Entry *held, const Entry &refused)
     const Version above{g.generation, refused.version.lineage, refused.version.version + 1};
     const bool newer = !held || relation(refused.version, held->version) == Relation::Newer;
     if (newer && (!held || held->tombstone)) {
-        g.db.bury(refused.key, above).own = true;
+        Entry &grave = g.db.bury(refused.key, above);
+        grave.own = true;
+        grave.ended = now;
     } else if (newer) {
         Entry ours;
         ours.key = held->key;

@@ -36,6 +36,9 @@ void Session::Impl::stop_rx(Group &g)
 {
     g.rx = Rx::Idle;
     g.rx_synced = false;
+    // A delta would not name again what is undecided, and confirm() would give it up.
+    if (std::exchange(g.put, false) || !g.propose.empty() || !g.ended.empty() || !g.contested.empty())
+        g.known_epoch = 0;
     g.propose.clear();
     g.ended.clear();
     g.contested.clear();
@@ -346,6 +349,7 @@ void Session::Impl::on(frame::SnapshotEnd &f)
         if (g->rx_repair)
             log(act::Severity::Warning, g->tag, "audit-repaired", std::to_string(n.audit_repaired) + " entries repaired by audits so far");
     }
+    std::stable_partition(g->propose.begin(), g->propose.end(), [](const Key &key) { return key.kind == Kind::IkeSa; });
     g->rx = Rx::Live;
     g->known_epoch = peer.db_epoch;
     g->known = f.target;
