@@ -56,6 +56,7 @@ static private_mcipsec_announce_t *announcer;
  */
 typedef struct {
 	ike_sa_t *ike_sa;
+	mcipsec_ike_entry_t *ike;
 	child_sa_t *child_sa;
 	mcipsec_child_entry_t *entry;
 } info_t;
@@ -67,7 +68,7 @@ static void ike_info(vici_builder_t *b, void *user)
 {
 	info_t *info = user;
 
-	mcipsec_collect_ike_info(b, info->ike_sa);
+	mcipsec_collect_ike_info(b, info->ike_sa, info->ike);
 }
 
 /**
@@ -167,7 +168,7 @@ static bool announce_ike(private_mcipsec_announce_t *this, ike_sa_t *ike_sa,
 	mcipsec_buf_t buf;
 	uint64_t digest;
 	size_t len = 0;
-	info_t info = { .ike_sa = ike_sa };
+	info_t info = { .ike_sa = ike_sa, .ike = entry };
 
 	buf = mcipsec_collect_ike(ike_sa, entry, mid_in, &len);
 	if (!snapshot)

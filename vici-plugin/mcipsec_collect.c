@@ -422,7 +422,8 @@ static void add_left(vici_builder_t *b, char *name, time_t when)
 	}
 }
 
-void mcipsec_collect_ike_info(vici_builder_t *b, ike_sa_t *ike_sa)
+void mcipsec_collect_ike_info(vici_builder_t *b, ike_sa_t *ike_sa,
+							  mcipsec_ike_entry_t *entry)
 {
 	proposal_t *proposal = ike_sa->get_proposal(ike_sa);
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
@@ -467,6 +468,12 @@ void mcipsec_collect_ike_info(vici_builder_t *b, ike_sa_t *ike_sa)
 	b->add_kv(b, "mid-out", "%u", ike_sa->get_message_id(ike_sa, TRUE));
 	b->add_kv(b, "message-id-sync", ike_sa->supports_extension(ike_sa,
 									EXT_IKE_MESSAGE_ID_SYNC) ? "yes" : "no");
+	if (entry->proposed_proto != PROTO_NONE)
+	{
+		b->add_kv(b, "proposed", "%s-%.8x",
+				  entry->proposed_proto == PROTO_AH ? "ah" : "esp",
+				  entry->proposed_spi);
+	}
 }
 
 static void add_selectors(vici_builder_t *b, char *name, child_sa_t *child_sa,

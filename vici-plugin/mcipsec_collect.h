@@ -53,7 +53,8 @@ bool mcipsec_collect_wanted(child_sa_t *child_sa);
 /**
  * Add the content of the section info to a message.
  */
-void mcipsec_collect_ike_info(vici_builder_t *b, ike_sa_t *ike_sa);
+void mcipsec_collect_ike_info(vici_builder_t *b, ike_sa_t *ike_sa,
+							  mcipsec_ike_entry_t *entry);
 void mcipsec_collect_child_info(vici_builder_t *b, ike_sa_t *ike_sa,
 						child_sa_t *child_sa, mcipsec_child_entry_t *entry);
 

@@ -177,6 +177,14 @@ static void keep_proposed_spi(mcipsec_ike_entry_t *entry, message_t *message)
 		}
 		proposals->destroy_offset(proposals, offsetof(proposal_t, destroy));
 	}
+	if (entry->request_proto != PROTO_NONE &&
+		(entry->proposed_proto == PROTO_NONE ||
+		 entry->proposed_mid != message->get_message_id(message)))
+	{
+		entry->proposed_mid = message->get_message_id(message);
+		entry->proposed_proto = entry->request_proto;
+		entry->proposed_spi = entry->request_spi;
+	}
 }
 
 /**
@@ -244,6 +252,13 @@ METHOD(listener_t, message_hook, bool,
 	{
 		if (plain && !message->get_request(message))
 		{	/* tasks will handle the answer after this hook */
+			this->table->lock->lock(this->table->lock);
+			entry = this->table->get_ike(this->table, key, FALSE);
+			if (entry && entry->proposed_mid == message->get_message_id(message))
+			{
+				entry->proposed_proto = PROTO_NONE;
+			}
+			this->table->lock->unlock(this->table->lock);
 			this->announce->dirty(this->announce, key);
 		}
 		else if (plain)

@@ -365,6 +365,7 @@ static void remember(mcipsec_ike_entry_t *entry,
 	entry->request_proto = record->request_proto;
 	entry->request_spi = record->request_spi;
 	entry->request_imported = record->request.count > 0;
+	entry->proposed_proto = PROTO_NONE;
 	mcipsec_midsync_forget(entry);
 }
 

@@ -13,6 +13,7 @@
 #include "mcipsec_task.h"
 #include "mcipsec_vici_parse.h"
 
+#include <sa/ikev2/tasks/child_rekey.h>
 #include <sa/ikev2/tasks/ike_dpd.h>
 
 #define LIVENESS	"mcipsec-liveness"
@@ -107,6 +108,60 @@ static vici_message_t *parse(vici_message_t *request, uint64_t *group,
 	return NULL;
 }
 
+/**
+ * Read what the other chassis has proposed, "esp-0a0b0c0d": protocol and inbound SPI
+ */
+static bool parse_proposed(char *str, protocol_id_t *protocol, uint32_t *spi)
+{
+	if (strpfx(str, "esp-"))
+	{
+		*protocol = PROTO_ESP;
+		return mcipsec_parse_hex(str + strlen("esp-"), (uint8_t*)spi,
+								 sizeof(*spi));
+	}
+	*protocol = PROTO_AH;
+	return strpfx(str, "ah-") &&
+		   mcipsec_parse_hex(str + strlen("ah-"), (uint8_t*)spi, sizeof(*spi));
+}
+
+/**
+ * Have the peer delete what it made with the other chassis, when it may be asked, and
+ * rekey what it takes for rekeyed since then
+ */
+static void delete_later(private_mcipsec_life_t *this,
+						 const uint8_t key[MCIPSEC_KEY_IKE],
+						 protocol_id_t protocol, uint32_t spi)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	ike_sa_t *ike_sa;
+
+	ike_sa = mcipsec_ike_checkout(this->table, key);
+	if (!ike_sa)
+	{
+		return;
+	}
+	if (ike_sa->get_state(ike_sa) != IKE_PASSIVE &&
+		!ike_sa->get_child_sa(ike_sa, protocol, spi, TRUE))
+	{
+		DBG1(DBG_IKE, "deleting CHILD_SA with SPI %.8x that the other chassis "
+			 "has proposed", ntohl(spi));
+		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(protocol, spi));
+		enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+		while (enumerator->enumerate(enumerator, &child_sa))
+		{
+			if (child_sa->get_state(child_sa) == CHILD_INSTALLED)
+			{
+				ike_sa->queue_task(ike_sa, (task_t*)child_rekey_create(ike_sa,
+									child_sa->get_protocol(child_sa),
+									child_sa->get_spi(child_sa, TRUE)));
+			}
+		}
+		enumerator->destroy(enumerator);
+	}
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+}
+
 CALLBACK(doubt, vici_message_t*,
 	private_mcipsec_life_t *this, char *name, u_int client,
 	vici_message_t *request)
@@ -116,13 +171,22 @@ CALLBACK(doubt, vici_message_t*,
 	mcipsec_group_entry_t *group;
 	mcipsec_ike_entry_t *entry;
 	vici_message_t *refusal;
+	protocol_id_t protocol = PROTO_NONE;
 	vici_builder_t *b;
+	char *proposed;
+	uint32_t spi = 0;
 	uint64_t id;
 
 	refusal = parse(request, &id, key);
 	if (refusal)
 	{
 		return refusal;
+	}
+	proposed = request->get_str(request, NULL, "proposed");
+	if (proposed && !parse_proposed(proposed, &protocol, &spi))
+	{
+		return mcipsec_refuse("proposed: esp- or ah- and an SPI of 8 hex digits "
+							  "is required");
 	}
 	this->table->lock->lock(this->table->lock);
 	group = this->table->get_group(this->table, id, FALSE);
@@ -141,6 +205,10 @@ CALLBACK(doubt, vici_message_t*,
 		mcipsec_midsync_doubt(entry);
 	}
 	this->table->lock->unlock(this->table->lock);
+	if (protocol != PROTO_NONE && result == MCIPSEC_REKEY_QUEUED)
+	{
+		delete_later(this, key, protocol, spi);
+	}
 
 	b = mcipsec_accept();
 	b->add_kv(b, "result", "%N", mcipsec_rekey_result_names, result);

@@ -11,7 +11,9 @@
  * IKE_SA.
  *
  * The command mcipsec-doubt: both chassis may have used the message ids that come
- * next, so the peer is asked for them (RFC 6311) before anything else.
+ * next, so the peer is asked for them (RFC 6311) before anything else. And the other one
+ * may have proposed a CHILD_SA that the peer made: nobody has its keys, it is deleted, and
+ * the CHILD_SAs of that IKE_SA are rekeyed.
  *
  * Threading: the lock of the table is taken here and must not be held.
  */

@@ -245,13 +245,6 @@ static status_t begin(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 	{
 		entry->sync.old = old;
 		entry->sync.tries = 0;
-		entry->sync.proto = PROTO_NONE;
-		if (entry->request && !entry->request_imported &&
-			entry->request_mid == old)
-		{	/* charon begins it anew, with another SPI */
-			entry->sync.proto = entry->request_proto;
-			entry->sync.spi = entry->request_spi;
-		}
 		entry->sync.proposed = old + AHEAD + random() % AHEAD_SPREAD;
 		proposed = entry->sync.proposed;
 		if (!build(entry, ike_sa, keymat))
@@ -331,9 +324,10 @@ static status_t end(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 		entry->sync.proposed = 0;
 		mcipsec_packets_clear(&entry->sync.packets);
 		if (mid_out != entry->sync.old)
-		{
-			own = entry->sync.proto;
-			own_spi = htonl(entry->sync.spi);
+		{	/* charon begins its request anew, with another SPI */
+			own = entry->proposed_proto;
+			own_spi = htonl(entry->proposed_spi);
+			entry->proposed_proto = PROTO_NONE;
 		}
 		if (entry->request_imported)
 		{

@@ -237,6 +237,12 @@ struct mcipsec_ike_entry_t {
 	/** the request was imported: repeat it at activation */
 	bool request_imported;
 
+	/** CHILD_SA that an own request proposed without an answer so far: the first
+	 *  one with that message id, of which the peer would repeat the answer */
+	uint32_t proposed_mid;
+	uint8_t proposed_proto;
+	uint32_t proposed_spi;
+
 	/** virtual addresses that the peer has, host_t, NULL if none; who it is and
 	 *  where, set with them */
 	linked_list_t *vips;
@@ -251,12 +257,10 @@ struct mcipsec_ike_entry_t {
 	bool doubt_in, doubt_out;
 
 	/** the peer was asked for the message ids: our next id before, the one we
-	 *  proposed (0 if it was not asked), the nonce, the SPI that a request of
-	 *  charon's own named which was under way, how often, the packet; due: it is
-	 *  about to be asked */
+	 *  proposed (0 if it was not asked), the nonce, how often, the packet; due: it
+	 *  is about to be asked */
 	struct {
-		uint32_t old, proposed, nonce, spi;
-		uint8_t proto;
+		uint32_t old, proposed, nonce;
 		bool due;
 		u_int tries;
 		array_t *packets;

@@ -214,7 +214,7 @@ private:
 
     // engine_liveness.cpp
     Expected<void> start_liveness(Group &g, const RekeyConfig &pace);
-    void ask_for_life(GroupId id, const Bytes &ike, bool apart);
+    void ask_for_life(GroupId id, const MergedIke &merged);
     void liveness_due(Group &g);
     void liveness_seen(GroupId id, const Bytes &ike, std::optional<std::uint32_t> mid);
     void liveness_over(Group &g, const Bytes &ike);

@@ -729,7 +729,7 @@ Expected<void> Engine::wire_sync(SyncControl &s)
             (void)g->pacer_timer.arm(g->pacer.deadline());
         }
     };
-    s.callbacks.merged = [this](GroupId id, const Bytes &key, bool apart) { ask_for_life(id, key, apart); };
+    s.callbacks.merged = [this](GroupId id, const MergedIke &merged) { ask_for_life(id, merged); };
     s.callbacks.ike_changed = [this](GroupId id, const Bytes &key, std::optional<std::uint32_t> mid) { liveness_seen(id, key, mid); };
     s.callbacks.child_changed = [this](GroupId id, const Bytes &key, bool upsert) {
         auto *g = find(id);

@@ -305,7 +305,7 @@ void SyncControl::run(mcs::Action &&action)
             [&](mcs::act::Delete &a) { run_delete(a); },
             [&](mcs::act::Merged &a) {
                 if (auto *g = group_of(a.tag); g && callbacks.merged)
-                    callbacks.merged(g->id, plain(a.ike), a.apart);
+                    callbacks.merged(g->id, {plain(a.ike), a.apart, info_fields(a.rival)["proposed"]});
             },
             [&](mcs::act::FinalSeqWanted &a) {
                 if (auto *g = group_of(a.tag))

@@ -38,6 +38,13 @@ struct SyncPeer {
     std::shared_ptr<io::TcpListeners> listeners;    // shared by the peers of one source-address
 };
 
+// Two lives of an IKE_SA met: act::Merged.
+struct MergedIke {
+    Bytes ike;
+    bool apart = false;                 // both chassis have changed it
+    std::string proposed;               // by the life that lost, and not finished: as `info` of a record names it
+};
+
 class SyncControl {
 public:
     SyncControl(io::EventLoop &loop, io::Log &log, CharonControl &charon, io::McipsecNl &kernel, SyncPeer peer, std::uint64_t db_epoch);
@@ -54,7 +61,7 @@ public:
         std::function<void(GroupId)> snapshot_done;                             // charon has named all that it holds
         std::function<void(GroupId, mcs::SyncState)> state;
         std::function<void(GroupId, const Bytes &key, bool upsert)> child_changed;   // own records, for the pacing of rekeys
-        std::function<void(GroupId, const Bytes &ike, bool apart)> merged;  // its peer is to be asked for life
+        std::function<void(GroupId, const MergedIke &)> merged;  // its peer is to be asked for life
         // Own records of an IKE_SA: next message id of our own; none: it ended.
         std::function<void(GroupId, const Bytes &ike, std::optional<std::uint32_t> mid)> ike_changed;
         std::function<void(GroupId, const Bytes &key)> child_late;      // imported while this node was acting master

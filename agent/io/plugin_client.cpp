@@ -378,11 +378,13 @@ void PluginClient::rekey(GroupId group, const Bytes &child_key, Done<RekeyResult
     }));
 }
 
-void PluginClient::doubt(GroupId group, const Bytes &ike_key, Done<RekeyResult> done)
+void PluginClient::doubt(GroupId group, const Bytes &ike_key, const std::string &proposed, Done<RekeyResult> done)
 {
     Message m;
     m.add_u64("group", group);
     m.add("key", to_hex(ike_key));
+    if (!proposed.empty())
+        m.add("proposed", proposed);
     command("mcipsec-doubt", std::move(m), typed<RekeyResult>(std::move(done), [](const Message &r) -> Expected<RekeyResult> {
         if (const auto result = rekey_result(r))
             return *result;

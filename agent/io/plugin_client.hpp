@@ -130,7 +130,10 @@ public:
     void snapshot(GroupId group, Done<PluginSnapshot> done);
     void rekey(GroupId group, const Bytes &child_key, Done<RekeyResult> done);
     // The message ids of an IKE_SA are in doubt: asks its peer for them, if both can and may.
-    void doubt(GroupId group, const Bytes &ike_key, Done<RekeyResult> done);
+    // proposed: the CHILD_SA of a request that the other chassis began and did not finish, as
+    // `info` of its record names it, empty if none: the peer is to delete it, then the
+    // CHILD_SAs of that IKE_SA are rekeyed.
+    void doubt(GroupId group, const Bytes &ike_key, const std::string &proposed, Done<RekeyResult> done);
     // Asks the peer of an IKE_SA for life; its record shows a higher mid-out when that answers.
     void liveness(GroupId group, const Bytes &ike_key, Done<PluginLiveness> done);
     void status(Done<vici::Message> done);

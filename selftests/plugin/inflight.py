@@ -119,21 +119,51 @@ tap.check(wait_for(lambda: ping(1, 1), 30), "ping through B")
 stay(b, a)
 
 # both act, apart from each other, and the answer to a request of one comes to the other
+ignored = lambda: lab("A", "cat", "/lab/A/log/charon.log").count("ignoring the answer to request")
+
+
+def begun_apart():
+    """B, the master, begins a rekey, of which A, which acts, too, gets the answer."""
+    before = ignored()
+    b.sink = None
+    a.group(state="active")
+    lab("A", "ip", "addr", "add", GATEWAY + PREFIX, "dev", "eth0", check=False)
+    mac = lab("A", "cat", "/sys/class/net/eth0/address").strip()
+    lab("peer", "ip", "neigh", "replace", GATEWAY, "lladdr", mac, "nud", "permanent", "dev", "eth0")
+    key = wait_for(lambda: b.live("child"))[0]["key"]
+    tap.equal(b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "B begins a rekey")
+    tap.check(wait_for(lambda: ignored() > before, 60), "the answer comes to A, which acts, too")
+    tap.equal((a.counter("ike"), a.counter("child"), len(a.kernel_spis())), (1, 1, 2), "A keeps the tunnel")
+
+
 spis = peer_spis()
-b.sink = None
-a.group(state="active")
-lab("A", "ip", "addr", "add", GATEWAY + PREFIX, "dev", "eth0", check=False)
-mac = lab("A", "cat", "/sys/class/net/eth0/address").strip()
-lab("peer", "ip", "neigh", "replace", GATEWAY, "lladdr", mac, "nud", "permanent", "dev", "eth0")
-key = wait_for(lambda: b.live("child"))[0]["key"]
-tap.equal(b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "B begins a rekey")
-tap.check(wait_for(lambda: "ignoring the answer to request" in lab("A", "cat", "/lab/A/log/charon.log"), 60),
-          "the answer comes to A, which acts, too")
-tap.equal((a.counter("ike"), a.counter("child"), len(a.kernel_spis())), (1, 1, 2), "A keeps the tunnel")
+begun_apart()
 lab("A", "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0", check=False)
 lab("peer", "ip", "neigh", "del", GATEWAY, "dev", "eth0", check=False)
 tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 60),
           "B gets it when it is repeated", (spis, peer_spis()))
+stay(b, a)
+
+# ... and the life of the other one goes on
+spis = peer_spis()
+begun_apart()
+tap.check(wait_for(lambda: len(peer_spis()) > 2, 30), "the peer has a CHILD_SA that is nobody's", peer_spis())
+proposed = b.live("ike")[0]["info"].get("proposed", "none")
+tap.check("0x" + proposed[4:] in set(peer_spis()) - set(spis), "B's record names what it has proposed", (proposed, peer_spis()))
+b.group(state="passive", commit="no")
+lab("B", "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0", check=False)
+ike = {"group": GROUP, "key": a.live("ike")[0]["key"]}
+tap.equal(a.cmd.request("mcipsec-doubt", dict(ike, proposed="esp-12"))["success"], "no", "half an SPI is refused")
+tap.equal(a.cmd.call("mcipsec-doubt", dict(ike, proposed=proposed))["result"], "queued", "A is told")
+tap.check(wait_for(lambda: a.cmd.call("mcipsec-liveness", ike)["result"] == "queued", 30), "and asks the peer for life")
+tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 60),
+          "the peer has deleted it, and what it took for rekeyed is", (spis, peer_spis()))
+tap.check(wait_for(lambda: len(a.live("child")) == 1, 30) and "0x" + proposed[4:] not in peer_spis(), "A has one CHILD_SA", a.sas())
+rekeys = lambda gateway: [gateway.cmd.call("mcipsec-rekey", {"group": GROUP, "key": child["key"]})["result"]
+                          for child in gateway.live("child")]
+stay(a, b)
+take_over("A", b)
+tap.check(wait_for(lambda: ping(1, 1), 30), "ping through B")
 stay(b, a)
 
 # an own rekey of the IKE_SA that the peer never saw: only B could have used the answer
@@ -145,8 +175,6 @@ take_over("B", a)
 b.sink = None
 tap.check(wait_for(lambda: "giving up the rekey of the IKE_SA" in lab("A", "cat", "/lab/A/log/charon.log"), 60),
           "A asks for life in its place")
-rekeys = lambda gateway: [gateway.cmd.call("mcipsec-rekey", {"group": GROUP, "key": child["key"]})["result"]
-                          for child in gateway.live("child")]
 tap.check(wait_for(lambda: "queued" in rekeys(a), 30), "which the peer answers: A may rekey the CHILD_SA", a.sas())
 tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 60),
           "and that works", (spis, peer_spis()))

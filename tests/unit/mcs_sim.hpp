@@ -73,6 +73,7 @@ struct Node {
     std::vector<SaSeq> final_seq;
     std::vector<Key> merged;          // peers to be asked for life; not before charon has that life
     std::vector<bool> merged_apart;   // of each: both chassis had changed it
+    std::vector<std::string> rivals;  // of each: what was said of the life that lost
     std::vector<std::string> logs;
     std::size_t largest_send = 0;
     int early_sends = 0;              // SendBytes before WriteReady
@@ -184,7 +185,7 @@ public:
         u.lineage = sa.lineage;
         u.version = sa.version;
         u.name = "conn-" + std::to_string(key.bytes[7] % 4);
-        u.info = "{\"spi\":\"" + to_hex(key.view()) + "\"}";
+        u.info = "spi=" + to_hex(key.view()) + "\nby=" + (&n == &a ? "a\n" : "b\n");
         u.data = SecretBytes(ByteView(sa.data));
         u.epoch = n.plugin_epoch;
         u.seq = ++n.plugin_seq;
@@ -384,6 +385,7 @@ private:
         } else if (auto *m = std::get_if<act::Merged>(&action)) {
             n.merged.push_back(m->ike);
             n.merged_apart.push_back(m->apart);
+            n.rivals.push_back(m->rival);
             assert_true(n.charon.sas.count(m->ike) && n.session.entry(m->tag, m->ike)->status == LocalStatus::Installed);
         } else if (std::get_if<act::SeqWanted>(&action)) {
             n.seq_wanted++;

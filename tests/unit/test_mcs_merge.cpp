@@ -67,6 +67,9 @@ void two_lives(Duration ours, Duration theirs, bool b_wins, bool again)
         p.upsert(p.a, ike(1));
     p.a.inbound = {{ike(1), p.now - ours}};
     p.b.inbound = {{ike(1), p.now - theirs}};
+    const auto loser = (b_wins ? p.a : p.b).session.entry(kTag, ike(1))->info;
+    const auto winner = (b_wins ? p.b : p.a).session.entry(kTag, ike(1))->info;
+    assert_true(loser != winner);
     SaSeq last{};
     last.sa.spi = 7;
     p.b.final_seq = {last};
@@ -84,6 +87,7 @@ void two_lives(Duration ours, Duration theirs, bool b_wins, bool again)
     // Whoever wins: the master, and nobody else, asks the customer for life, once.
     assert_true(p.a.merged == std::vector{ike(1)});
     assert_true(p.a.merged_apart == std::vector{true});
+    assert_true(p.a.rivals == std::vector{loser});
     assert_true(p.b.merged.empty());
 }
 

@@ -65,6 +65,7 @@ struct Group : Role {
     std::unordered_set<Key, KeyHash> adopted;      // ... and taken
     struct Decision {
         bool apart = false;         // both chassis have changed it
+        std::string rival{};        // Entry::info of the life that lost
         bool told = false;          // charon has the life that goes on
     };
     std::unordered_map<Key, Decision, KeyHash> merged;  // IKE_SAs

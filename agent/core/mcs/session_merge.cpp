@@ -159,7 +159,7 @@ void Session::Impl::tell_merged(Group &g, const Entry &e)
     if (it == g.merged.end() || it->second.told || e.status != LocalStatus::Installed)
         return;
     it->second.told = true;
-    out.push_back(act::Merged{g.tag, e.key, it->second.apart});
+    out.push_back(act::Merged{g.tag, e.key, it->second.apart, it->second.rival});
 }
 
 // Ours goes out again. Where the refused version counts as newer, the decision makes
@@ -241,7 +241,7 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
         insist(g, held, e);
         if (loses) {
             outvote(g, e.key);
-            g.merged.try_emplace(e.key, Group::Decision{both});
+            g.merged.try_emplace(e.key, Group::Decision{both, e.info});
             tell_merged(g, *held);
         }
         return;
@@ -260,7 +260,7 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
         }
     }
     if (ike)
-        g.merged.try_emplace(e.key, Group::Decision{both});
+        g.merged.try_emplace(e.key, Group::Decision{both, live ? held->info : std::string()});
     n.merged++;
     g.taken[e.key] = e.version;
     log(act::Severity::Info, g.tag, "merged", e.key.str() + " " + e.name + " taken over from the peer");
