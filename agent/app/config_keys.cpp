@@ -52,7 +52,7 @@ const Key<TunnelGroupConfig> kTunnelGroup[] = {
     {"multi-active", &TunnelGroupConfig::multi_active, 0, 0, kNone, kAny, kGroup, nullptr, "Must be true before the tunnel-group can take part in mc-ipsec."},
     {"active-mda-number", &TunnelGroupConfig::active_mda_number, 1, 16, kNone, kAny, kGroup, nullptr, "How many members must be active for the tunnel-group to be operationally up."},
     {"mda", &TunnelGroupConfig::mda, 1, 16, kNone, kWord, kNow, nullptr, "Names of the members in the order of their use. Taking one away needs the tunnel-group shutdown."},
-    {"ipsec-responder-only", &TunnelGroupConfig::ipsec_responder_only, 0, 0, kNone, kAny, kNow, nullptr, "The gateway starts no IKE exchange but the CHILD_SA rekey after a switchover. Required for static tunnels under mc-ipsec."},
+    {"ipsec-responder-only", &TunnelGroupConfig::ipsec_responder_only, 0, 0, kNone, kAny, kNow, nullptr, "The gateway starts no IKE exchange but the CHILD_SA rekey after a switchover. A rekey that its own rekey_time asks for is begun all the same: longer lifetimes than the customer's, or rekey_time = 0s, keep it from that. Required for static tunnels under mc-ipsec."},
     {"shutdown", &TunnelGroupConfig::shutdown, 0, 0, kNone, kAny, kNow, nullptr, "Administrative state."},
 };
 
