@@ -150,6 +150,12 @@ p1_by()
 		lab P-1 ip -6 route replace table 2 "$net" via "2001:db8:20$(($1 + 1))::1" dev "sdp-$((100 + 100 * $1))" || return 1
 	done
 }
+# p1_told N: SeGW-N, by which P-1 sends, names the MTU of the tunnel
+p1_told()
+{
+	lab P-1 ip -6 route flush cache
+	lab P-1 ping -6 -I vprn2 -I $A2 -M do -s 1400 -c 1 -W 5 $A1 | grep -q "^From 2001:db8:20$(($1 + 1))::1 .*Packet too big: mtu=1380"
+}
 vrrp6_is() { lab "$1" ip -6 -o addr show | grep -q ' 2001:db8:16::254/'; }
 vrrp16() { ask "$1" '[.. | objects | select(.instance == "VRRP16")][0] | "\(.state) \(.in_use_pri)"' show router vrrp instance; }
 vrrp16_is() { [ "$(vrrp16 "$1")" = "$2" ]; }
@@ -185,7 +191,7 @@ customers_next_hops() { dynamic_next_hops "$1" && lab "$1" mcipsec reload >/dev/
 customers_inner() { capture from "${CUSTOMERS_OUT}1" "$OBS_DIR/inner.pcap" --from "$1" | jq .esp; }
 customers_same() { [ -n "$ike" ] && [ "$(customers_ike)" = "$ike" ]; }
 
-plan $((SCENE_POINTS + 57))
+plan $((SCENE_POINTS + 59))
 scene_up
 check_wait "SeGW-1 has its peer at 2001:db8::2: BFD up, MCS in sync" 20 sees SeGW-1
 check_wait "SeGW-2 has its own at 2001:db8::1: BFD up, MCS in sync" 20 sees SeGW-2
@@ -217,6 +223,10 @@ check_wait "VRRPv3 for IPv6 follows" 20 eval 'vrrp6_is SeGW-2 && ! vrrp6_is SeGW
 check_wait "SeGW-2's routes say master with peer" 20 routes_say SeGW-2 1
 check_wait "SeGW-1's say non-master" 20 routes_say SeGW-1 3
 check "what P-1 sends by SeGW-1 is shunted to SeGW-2" above SeGW-1 shunt_private "$private"
+check "a packet too big is told by SeGW-1, the standby" p1_told 1
+p1_by 2
+check "and by SeGW-2, the master" p1_told 2
+p1_by 1
 check_wait "SeGW-2's reverse routes say master with peer" 20 reverse_are SeGW-2 201
 check_wait "SeGW-1's say non-master" 20 reverse_are SeGW-1 203
 check_not "control: P-1 sends to the customers by SeGW-1, which has no next-hop for dynamic tunnels" customer_pings 1

@@ -29,7 +29,7 @@ joined()
 	printf '[%s]\ndiscovery-interval = 10\n[%s.tunnel-group.1]\nstandby-restart = "%s"\n' "$PEER" "$PEER" "$1" >"$ETC/conf.d/join.toml"
 }
 
-plan 34
+plan 40
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -51,6 +51,13 @@ check "the tunnel has stayed in charon" test "$(ike_sas)" = 1
 check_wait "discovery is over: it serves again" 40 state_is eligible
 check_wait "CE-1's ping goes on" 30 ping_ce
 check "over the same IKE_SA" same_ike
+
+check "mc-ipsec is shut down for it, with nobody else to serve" lab SeGW-1 mcipsec admin redundancy peer 192.0.2.2 mc-ipsec tunnel-group 1 shutdown
+check_wait "it says so" 10 eval 'lab SeGW-1 mcipsec config show | grep -q "^shutdown = true"'
+check "it goes on alone" eval 'state_is eligible && gate_is SeGW-1 forward && ping_ce'
+check "over the same IKE_SA" same_ike
+check "and is to serve with a peer again" lab SeGW-1 mcipsec admin redundancy peer 192.0.2.2 mc-ipsec tunnel-group 1 no-shutdown
+check_wait "it does" 40 eval 'state_is eligible && ping_ce && same_ike'
 
 check "SeGW-2 starts" gateway_start SeGW-2
 check_wait "SeGW-1 master, SeGW-2 standby" 60 roles SeGW-1 master SeGW-2 standby

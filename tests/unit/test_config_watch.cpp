@@ -138,8 +138,12 @@ void the_agents_own_settings_are_named(void **)
     assert_string_equal(text_with("static-tunnel-redundant-next-hop = [\"192.168.20.1\"]", "").c_str(), "next-hops");
     assert_string_equal(text_with("bfd-enable = true", "bfd-enable = false").c_str(), "bfd-enable");
     assert_string_equal(text_with("bfd-enable = true", "bfd-enable = true\nhold-on-neighbor-failure = 5").c_str(), "hold-on-neighbor-failure");
+    assert_string_equal(text_with("bfd-enable = true", "bfd-enable = true\nbfd.authentication = false").c_str(), "bfd-authentication");
     assert_string_equal(text_with("mda = [\"2/1\"]\n", "mda = [\"2/1\", \"2/2\"]\n").c_str(), "");
     assert_string_equal(text_with("active-mda-number = 1\nmda = [\"2/1\"]", "active-mda-number = 2\nmda = [\"2/1\", \"2/2\"]").c_str(), "active-mda-number");
+    const std::string route = "static-route = [\"192.168.1.1/32\"]\n", tunnel = "[ipsec.tunnel.\"tunnel-1\"]\n", kind = tunnel + "type = \"dynamic\"\n";
+    const auto dynamic = [&](const std::string &text) { return with(with(text, route, ""), tunnel, kind); };
+    assert_string_equal(difference(parsed(dynamic(kSegw1)), f, parsed(with(dynamic(segw2()), "ipsec-responder-only = true\n", "")), f).c_str(), "ipsec-responder-only");
     // A sync-tag that pairs our group 1 with one whose peer-group is another.
     assert_string_equal(text_with("priority = 150", "peer-group = 2\npriority = 150").c_str(), "peer-group");
 }
