@@ -186,8 +186,6 @@ few_lost()
 	return 1
 }
 
-jq_ok() { jq -e "$@" >/dev/null; }
-
 # same_ike: the CE's IKE_SA is still the one of step 9.
 same_ike() { [ -n "$ike_spis" ] && [ "$(ce_ike_spis)" = "$ike_spis" ]; }
 

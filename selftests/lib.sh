@@ -71,6 +71,10 @@ check_not()
 # unchanged OLD COMMAND...: it prints what it printed before, which was something.
 unchanged() { [ -n "$1" ] && [ "$("${@:2}")" = "$1" ]; }
 
+# jq_ok [OPTION...] FILTER: of one document on stdin, which there is: to jq 1.6 -e no document
+# at all is none that is false.
+jq_ok() { jq -es "${@:1:$#-1}" "length == 1 and (.[0] | (${!#}))" >/dev/null; }
+
 # check_is TEXT EXPECTED CMD...: compares what CMD prints.
 check_is()
 {

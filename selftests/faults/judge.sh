@@ -38,7 +38,7 @@ seconds_ago() { awk -v t="$EPOCHREALTIME" -v s="$1" 'BEGIN { printf "%.6f", t - 
 # flow_whole: for a second all that was sent has arrived, both ways.
 flow_whole()
 {
-	ledger flow "$(seconds_ago 1.5)" "$(seconds_ago 0.4)" | jq -e '[.[] | .sent > 5 and .lost == 0] | all' >/dev/null
+	ledger flow "$(seconds_ago 1.5)" "$(seconds_ago 0.4)" | jq_ok '[.[] | .sent > 5 and .lost == 0] | all'
 }
 
 # ---- the state ------------------------------------------------------------------------
@@ -103,7 +103,7 @@ not_anew()
 		diag "IKE_SA before: $ike_before, now: $now"
 		return 1
 	fi
-	if ! jq -e '.exchanges | (has("IKE_SA_INIT") or has("IKE_AUTH")) | not' >/dev/null <<<"$wire"; then
+	if ! jq_ok '.exchanges | (has("IKE_SA_INIT") or has("IKE_AUTH")) | not' <<<"$wire"; then
 		diag "on the wire since the fault: $(jq -c .exchanges <<<"$wire")"
 		return 1
 	fi
@@ -116,7 +116,7 @@ not_anew()
 }
 no_number_twice()
 {
-	jq -e '.packets > 0 and .reused + .repeated == 0' >/dev/null <<<"$wire" && return
+	jq_ok '.packets > 0 and .reused + .repeated == 0' <<<"$wire" && return
 	diag "$(jq -c 'del(.turns, .exchanges)' <<<"$wire")"
 	return 1
 }

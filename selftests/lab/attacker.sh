@@ -76,7 +76,7 @@ nothing_lost()
 	poll 20 flow_recovered
 	local report
 	report=$(flow_window "$calm_from" "$(awk -v t="$EPOCHREALTIME" 'BEGIN { printf "%.6f", t - 1 }')" --json)
-	jq -e '[.[] | .sent > 50 and .lost == 0 and .duplicates == 0] | all' <<<"$report" >/dev/null ||
+	jq_ok '[.[] | .sent > 50 and .lost == 0 and .duplicates == 0] | all' <<<"$report" ||
 		{ diag "$report"; return 1; }
 }
 check_calm()

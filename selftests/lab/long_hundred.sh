@@ -15,9 +15,6 @@ CUSTOMERS=100
 . "$(dirname "$0")/customers.sh"
 . "$(dirname "$0")/pace.sh"
 
-# Of one answer, which there is: to jq 1.6 -e no answer at all is none that is false.
-jq_ok() { jq -es "${@:1:$#-1}" "length == 1 and (.[0] | (${!#}))" >/dev/null; }
-
 RATE=5 JITTER=2 FLYING=4 WAVE=20
 scene_configure()
 {

@@ -33,7 +33,7 @@ no_reason() { [ "$(mc "$1" 'reasons | length')" = 0 ]; }
 logged()
 {
 	lab "$1" timeout 20 mcipsec -j show log 2>/dev/null |
-		jq -e --arg r "$2" '[.. | objects | select(.event? == "tMcPeerIPsecTnlGrpProtStatusChg" and (.fields.new_state == "notReady") and (.fields.reason | test($r)))] | length > 0' >/dev/null
+		jq_ok --arg r "$2" '[.. | objects | select(.event? == "tMcPeerIPsecTnlGrpProtStatusChg" and (.fields.new_state == "notReady") and (.fields.reason | test($r)))] | length > 0'
 }
 # filter MATCH...: SeGW-1 and SeGW-2 do not hear this of each other
 filter()

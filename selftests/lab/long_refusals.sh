@@ -100,7 +100,7 @@ check "protection status nominal on both" nominal
 check "the agents are the same processes" same_agents
 check "no packet was lost" lost_none
 check "CE-1 has authenticated once" scene_same_ike
-check "control: at least 1000 packets were sent meanwhile" eval 'flow_window "$t0" "$EPOCHREALTIME" --json | jq -e "[.[].sent] | add >= 1000" >/dev/null'
+check "control: at least 1000 packets were sent meanwhile" eval 'flow_window "$t0" "$EPOCHREALTIME" --json | jq_ok "[.[].sent] | add >= 1000"'
 check "a file that forbids nothing is taken" eval 'rm -f "$ETC/conf.d/zz-change.toml"; reload SeGW-1'
 check "with 0 changes" grep -q 'configuration applied, 0 changes' "$LAB_DIR/SeGW-1/log/mcipsecd.out"
 check "the log has named what each needs" eval '[ "$(grep -c "configuration not applied: .*needs tunnel-group 1 shutdown" "$LAB_DIR/SeGW-1/log/mcipsecd.out")" -ge 14 ]'

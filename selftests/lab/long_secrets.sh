@@ -125,7 +125,7 @@ check_not "and leaves none, even if it were allowed to" compgen -G "$dir/core.mc
 check "it comes back" agent_start SeGW-2
 
 # ---- nobody ---------------------------------------------------------------------------
-check "nobody reads mastership" eval 'as_nobody SeGW-1 mcipsec -j show isa tunnel-group 1 | jq -e ".tunnel_groups[0].mastership == \"master\"" >/dev/null'
+check "nobody reads mastership" eval 'as_nobody SeGW-1 mcipsec -j show isa tunnel-group 1 | jq_ok ".tunnel_groups[0].mastership == \"master\""'
 for words in 'show ipsec sa' 'admin isa tunnel-group 1 shutdown' 'clear ipsec tunnel tunnel-1' \
 	'tools perform redundancy multi-chassis mc-ipsec force-switchover tunnel-group 1 now'; do
 	# shellcheck disable=SC2086

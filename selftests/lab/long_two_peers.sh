@@ -77,7 +77,7 @@ flow_2_start()
 }
 flow_2() { "$LAB_SRC/flow_report.py" --a CE-1 "$OBS_DIR/ce1.flow2" --b P-1 "$OBS_DIR/p1.flow2" --from "$1" --to "$2" --json; }
 ago() { awk -v t="$EPOCHREALTIME" -v s="$1" 'BEGIN { printf "%.6f", t - s }'; }
-flows_recovered() { flow_recovered && flow_2 "$(ago 1.2)" "$(ago 0.2)" | jq -e '[.[] | .sent > 20 and .lost == 0] | all' >/dev/null; }
+flows_recovered() { flow_recovered && flow_2 "$(ago 1.2)" "$(ago 0.2)" | jq_ok '[.[] | .sent > 20 and .lost == 0] | all'; }
 lost()
 {
 	local to

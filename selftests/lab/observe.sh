@@ -118,7 +118,7 @@ flow_recovered()
 	local now=$EPOCHREALTIME from
 	from=$(awk -v t="$now" 'BEGIN { printf "%.6f", t - 1.2 }')
 	now=$(awk -v t="$now" 'BEGIN { printf "%.6f", t - 0.2 }')
-	flow_window "$from" "$now" --json | jq -e '[.[] | .sent > 20 and .lost == 0] | all' >/dev/null
+	flow_window "$from" "$now" --json | jq_ok '[.[] | .sent > 20 and .lost == 0] | all'
 }
 
 # drops: what the gateways' gates and XFRM have dropped so far, for whoever looks for
@@ -134,7 +134,7 @@ drops()
 
 capture() { "$LAB_SRC/capture.py" "$@"; }
 # not_anew SINCE: since then CE-1 and whoever else has rekeyed, and not authenticated
-not_anew() { capture ike "$OBS_DIR/public.pcap" --from "$1" | jq -e '.exchanges | .CREATE_CHILD_SA > 0 and (has("IKE_SA_INIT") or has("IKE_AUTH") | not)' >/dev/null; }
+not_anew() { capture ike "$OBS_DIR/public.pcap" --from "$1" | jq_ok '.exchanges | .CREATE_CHILD_SA > 0 and (has("IKE_SA_INIT") or has("IKE_AUTH") | not)'; }
 
 # outer ADDRESS MAC PROTOCOL EXPRESSION [FILE]: IPv4 packets of that protocol from ADDRESS, sent
 # by MAC ("": by anybody), for whose bytes `ip` the expression holds; in public.pcap, or FILE.

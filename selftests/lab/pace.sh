@@ -34,4 +34,3 @@ force()	# FROM TO: two points. Sets t, to when it was asked for.
 	check_wait "$2 is master" 30 roles "$1" standby "$2" master
 }
 
-jq_ok() { jq -e "$@" >/dev/null; }

@@ -30,7 +30,7 @@ asked_for_life()
 {
 	local got
 	got=$(begun SeGW-1 "$1")
-	jq -e '(.INFORMATIONAL // 0) == (.CREATE_CHILD_SA // 0) + 1' <<<"$got" >/dev/null || { diag "SeGW-1 began $got"; return 1; }
+	jq_ok '(.INFORMATIONAL // 0) == (.CREATE_CHILD_SA // 0) + 1' <<<"$got" || { diag "SeGW-1 began $got"; return 1; }
 }
 
 # p1_hears ROUTES: neighbour and local preference of each of P-1's routes to CE-1

@@ -44,7 +44,7 @@ no_packet_lost()	# since t0
 	local report
 	poll 20 flow_recovered
 	report=$(flow_window "$t0" "$(awk -v t="$EPOCHREALTIME" 'BEGIN { printf "%.6f", t - 0.5 }')" --json)
-	jq -e '[.[] | .sent > 100 and .lost == 0] | all' <<<"$report" >/dev/null || { diag "$report"; return 1; }
+	jq_ok '[.[] | .sent > 100 and .lost == 0] | all' <<<"$report" || { diag "$report"; return 1; }
 }
 no_denials() { ! journal SeGW-1 mcipsecd -o cat | grep -E 'Operation not permitted|Permission denied|Read-only file system'; }
 # gate_loaded_module: it is there, and the gate's unit has seen to that
