@@ -23,14 +23,19 @@ std::string info_text(const io::Info &info)
 
 namespace {
 
+std::optional<std::uint32_t> number(const std::string &value)
+{
+    std::uint32_t n = 0;
+    const auto *end = value.data() + value.size();
+    const auto r = std::from_chars(value.data(), end, n);
+    return r.ec == std::errc{} && r.ptr == end ? std::optional(n) : std::nullopt;
+}
+
 std::optional<std::uint32_t> message_id(const io::Info &info, std::string_view field)
 {
-    for (const auto &[name, value] : info) {
-        std::uint32_t mid = 0;
-        const auto *end = value.data() + value.size();
-        if (const auto r = std::from_chars(value.data(), end, mid); name == field && r.ec == std::errc{} && r.ptr == end)
-            return mid;
-    }
+    for (const auto &[name, value] : info)
+        if (name == field)
+            return number(value);
     return std::nullopt;
 }
 
@@ -42,7 +47,7 @@ bool asked_since(const io::Info &info, std::string_view before)
 {
     const auto fields = info_fields(before);
     const auto it = fields.find("mid-in");
-    const auto then = it == fields.end() ? std::nullopt : message_id({{"mid-in", it->second}}, "mid-in");
+    const auto then = it == fields.end() ? std::nullopt : number(it->second);
     const auto now = message_id(info, "mid-in");
     return then && now && *now > *then;
 }

@@ -545,10 +545,6 @@ void write_record(FrameWriter &w, const Entry &e)
     w.raw(e.extra.view());
 }
 
-}  // namespace
-
-namespace {
-
 void write_children(FrameWriter &w, std::span<const Key> children)
 {
     if (children.empty())

@@ -262,6 +262,8 @@ struct Session::Impl {
     bool disputed(Group &g, const Entry &theirs, const Entry *held);
     bool unheard(const Group &g, const Entry &e) const;
     void confirm(Group &g);
+    std::uint32_t ms_since(Time then) const;
+    Group *asked(const std::string &tag, Generation generation);    // by a standby; nullptr: not to be answered
     std::optional<std::uint32_t> inbound_age(const Group &g, const Entry &e) const;
     void propose(Group &g);
     void propose_ends(Group &g);

@@ -56,13 +56,17 @@ void Session::Impl::confirm(Group &g)
             e.own = false;
 }
 
+std::uint32_t Session::Impl::ms_since(Time then) const
+{
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now - then).count(), 0, UINT32_MAX));
+}
+
 std::optional<std::uint32_t> Session::Impl::inbound_age(const Group &g, const Entry &e) const
 {
     const auto it = g.inbound.find(e.parent ? *e.parent : e.key);
     if (it == g.inbound.end())
         return std::nullopt;
-    const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - it->second).count();
-    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(age, 0, UINT32_MAX));
+    return ms_since(it->second);
 }
 
 // A standby's own records, proposed to the master; small parts at a time, and behind
@@ -108,7 +112,7 @@ void Session::Impl::propose_ends(Group &g)
         if (const auto it = alive.find(e->version.lineage); it != alive.end())
             f.children = it->second;
         else
-            f.age_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now - e->ended).count(), 0, UINT32_MAX));
+            f.age_ms = ms_since(e->ended);
         frame::encode(tx, f);
         n.frames_out++;
         n.proposed++;
@@ -187,25 +191,27 @@ void Session::Impl::insist(Group &g, Entry *held, const Entry &refused)
     }
 }
 
-// A standby's record. The decision needs to know who was heard here, as of now.
-void Session::Impl::on(frame::Propose &f)
+// What a standby puts to this node. The decision needs to know who was heard here, as of now.
+Group *Session::Impl::asked(const std::string &tag, Generation generation)
 {
-    auto *g = find(f.tag);
-    if (!g || !counts(serves(*g) ? judge_proposal(*g, f.generation) : Verdict::NotActing))
-        return;
+    auto *g = find(tag);
+    if (!g || !counts(serves(*g) ? judge_proposal(*g, generation) : Verdict::NotActing))
+        return nullptr;
     if (g->proposals.empty() && g->ends.empty())
         out.push_back(act::InboundWanted{g->tag});
-    g->proposals.push_back(std::move(f));
+    return g;
+}
+
+void Session::Impl::on(frame::Propose &f)
+{
+    if (auto *g = asked(f.tag, f.generation))
+        g->proposals.push_back(std::move(f));
 }
 
 void Session::Impl::on(frame::Ended &f)
 {
-    auto *g = find(f.tag);
-    if (!g || !counts(serves(*g) ? judge_proposal(*g, f.generation) : Verdict::NotActing))
-        return;
-    if (g->proposals.empty() && g->ends.empty())
-        out.push_back(act::InboundWanted{g->tag});
-    g->ends.push_back(std::move(f));
+    if (auto *g = asked(f.tag, f.generation))
+        g->ends.push_back(std::move(f));
 }
 
 void Session::Impl::on(ev::InboundSeen &r)
