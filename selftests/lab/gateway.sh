@@ -152,6 +152,8 @@ ce_child_spis()
 }
 # another OLD COMMAND...: one of what OLD was one of, and not that one: two SPIs.
 another() { local now; now=$("${@:2}"); [ "$(wc -w <<<"$now")" = 2 ] && [ -n "$1" ] && [ "$now" != "$1" ]; }
+# charon_says NODE COUNTER: of mcipsec-status
+charon_says() { python3 "$LAB_SRC/../plugin/ask.py" "$1" mcipsec-status | grep -o "'$2': '[0-9]*'" | grep -o "[0-9]*'\$" | tr -d "'"; }
 ping_ce() { lab CE-1 ping -I vprn2 -I 192.168.1.1 -c 1 -W 1 192.168.2.1; }
 
 # hand_over_refused GATEWAY: force-switchover is, for a state that does not allow it.

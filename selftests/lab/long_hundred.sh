@@ -76,10 +76,9 @@ paced()
 
 # Output commit: as SeGW-1 shows it, and as its charon counts.
 detail() { ask SeGW-1 "$(find_object db_sync_state) | $1" show redundancy multi-chassis sync detail; }
-charon_says() { python3 "$LAB_SRC/../plugin/ask.py" SeGW-1 mcipsec-status | grep -o "'$1': '[0-9]*'" | grep -o '[0-9]*'; }
-held_counts() { echo "$(charon_says held-total) $(charon_says held-expired)"; }
+held_counts() { echo "$(charon_says SeGW-1 held-total) $(charon_says SeGW-1 held-expired)"; }
 shown_as_counted() { unchanged "$(held_counts)" detail '"\(.held_total) \(.held_expired)"'; }
-rose() { [ "$(charon_says "$1")" -ge $(($2 + $3)) ]; }	# NAME FROM BY
+rose() { [ "$(charon_says SeGW-1 "$1")" -ge $(($2 + $3)) ]; }	# NAME FROM BY
 # held_to_limit: the time of each packet counts that was held, of one that left at the limit,
 # too. The timer that ends it may be late in a guest whose processors are all taken, but not
 # for every other packet, nor by twice the limit.
@@ -87,8 +86,8 @@ held_to_limit()
 {
 	local held
 	held=$(detail '{total: .held_total, expired: .held_expired, median: .held_median, p99: .held_p99}')
-	diag "held by output commit, in seconds: $(jq -c . <<<"$held"), limit $(charon_says commit-limit-ms) ms"
-	jq_ok --argjson n "$CUSTOMERS" --argjson limit "$(charon_says commit-limit-ms)" \
+	diag "held by output commit, in seconds: $(jq -c . <<<"$held"), limit $(charon_says SeGW-1 commit-limit-ms) ms"
+	jq_ok --argjson n "$CUSTOMERS" --argjson limit "$(charon_says SeGW-1 commit-limit-ms)" \
 		'.total >= $n and .median > 0 and .median < .p99 and .median <= 1.1 * $limit / 1000 and .p99 <= 3 * $limit / 1000' <<<"$held"
 }
 # limit [MS]: on SeGW-1 from now on; the default
@@ -97,7 +96,7 @@ limit()
 	local file=$LAB_DIR/SeGW-1/etc/mcipsec/conf.d/limit.toml ms=${1:-200}
 	rm -f "$file"
 	[ $# = 0 ] || printf '[redundancy.multi-chassis.peer."192.0.2.2".sync.ipsec]\noutput-commit-limit = %s\n' "$ms" >"$file"
-	lab SeGW-1 mcipsec reload >/dev/null && poll 20 eval '[ "$(charon_says commit-limit-ms)" = "$ms" ]'
+	lab SeGW-1 mcipsec reload >/dev/null && poll 20 eval '[ "$(charon_says SeGW-1 commit-limit-ms)" = "$ms" ]'
 }
 # in_waves: all customers rekey, some at a time
 old_left() { [ "$(child_spis | wc -l)" -ge "$CUSTOMERS" ] && [ "$(comm -12 <(echo "$spis") <(child_spis) | wc -l)" -le "$1" ]; }
@@ -113,7 +112,7 @@ storm()
 {
 	local t0=$EPOCHREALTIME
 	spis=$(comm -23 <(child_spis) <(lab CE-1 swanctl --list-sas --raw --ike tunnel-1 | grep -oE 'spi-in=[0-9a-f]+' | sort -u))
-	held=$(charon_says held-total) expired=$(charon_says held-expired)
+	held=$(charon_says SeGW-1 held-total) expired=$(charon_says SeGW-1 held-expired)
 	check "each has a CHILD_SA" test "$(wc -l <<<"$spis")" -ge "$CUSTOMERS"
 	check "$CUSTOMERS customers rekey, $WAVE at once, beside the flow" in_waves
 	check_wait "an answer of each was held" 20 rose held-total "$held" "$CUSTOMERS"
@@ -136,7 +135,7 @@ ike=$(customers_ike)
 
 check "the limit is to be 5 s" limit 5000
 storm
-check "each has left when SeGW-2 had the record: none at the limit" unchanged "$expired" charon_says held-expired
+check "each has left when SeGW-2 had the record: none at the limit" unchanged "$expired" charon_says SeGW-1 held-expired
 check "median and 99th percentile" held_to_limit
 check_wait "SeGW-1 shows what its charon has counted" 60 shown_as_counted
 check "the limit is to be 10 ms" limit 10

@@ -37,7 +37,7 @@ rekey_only()
 	[ "$got" = '{"CREATE_CHILD_SA":1,"INFORMATIONAL":1}' ] || { diag "$1 began $got"; return 1; }
 }
 # requests of a new IKE_SA that the plugin did not let out
-not_begun() { python3 "$LAB_SRC/../plugin/ask.py" "$1" mcipsec-status | grep -o "'not-begun': '[0-9]*" | grep -o '[0-9]*$'; }
+not_begun() { charon_says "$1" not-begun; }
 # extra NODE LOCAL-TS REMOTE-TS: one more child of tunnel-1, only loaded
 extra()
 {

@@ -141,14 +141,21 @@ void ends_at(Pair &p)
     p.remove(p.b, ike(2));
 }
 
-// A, which knows of none of that, becomes master.
-Pair ended_at_b()
+// A has one with one CHILD_SA, and one with two.
+Pair two_tunnels()
 {
     Pair p;
     p.tunnel(p.a, 1);
     p.tunnel(p.a, 2);
     p.upsert(p.a, child(4), ike(2));
     p.run();
+    return p;
+}
+
+// A, which knows of none of that, becomes master.
+Pair ended_at_b()
+{
+    auto p = two_tunnels();
     p.cut();
     p.role(p.a, true, false, 2);
     p.role(p.b, true, false, 3);
@@ -162,11 +169,7 @@ Pair ended_at_b()
 // B is master and goes on in its term while A, its standby, takes over alone and wins.
 Pair old_master_goes_on()
 {
-    Pair p;
-    p.tunnel(p.a, 1);
-    p.tunnel(p.a, 2);
-    p.upsert(p.a, child(4), ike(2));
-    p.run();
+    auto p = two_tunnels();
     p.role(p.a, false, true, 2);
     p.role(p.b, true, false, 2);
     p.run();
