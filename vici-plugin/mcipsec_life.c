@@ -109,107 +109,197 @@ static vici_message_t *parse(vici_message_t *request, uint64_t *group,
 }
 
 /**
- * Read what the other chassis has proposed, "esp-0a0b0c0d": protocol and inbound SPI
+ * What the life that lost had with the peer
  */
-static bool parse_proposed(char *str, protocol_id_t *protocol, uint32_t *spi)
+typedef struct {
+
+	/** next message id, 0 if that is not known */
+	uint64_t mid_out;
+
+	/** keys of CHILD_SAs, in hex */
+	linked_list_t *strays;
+} rival_t;
+
+/**
+ * Read what the other chassis has proposed, "esp-0a0b0c0d": protocol and inbound
+ * SPI. As the key of that CHILD_SA in hex, NULL if it is not of that form.
+ */
+static char *parse_proposed(char *str)
 {
-	if (strpfx(str, "esp-"))
+	char *spi = strchr(str, '-') ?: "", *key = NULL;
+	uint8_t buf[MCIPSEC_KEY_CHILD];
+	uint32_t value;
+
+	if (*spi && mcipsec_parse_hex(spi + 1, (uint8_t*)&value, sizeof(value)) &&
+		(strpfx(str, "esp-") || strpfx(str, "ah-")))
 	{
-		*protocol = PROTO_ESP;
-		return mcipsec_parse_hex(str + strlen("esp-"), (uint8_t*)spi,
-								 sizeof(*spi));
+		mcipsec_child_key(strpfx(str, "esp-") ? PROTO_ESP : PROTO_AH, value, buf);
+		key = malloc(2 * sizeof(buf) + 1);
+		chunk_to_hex(chunk_from_thing(buf), key, FALSE);
 	}
-	*protocol = PROTO_AH;
-	return strpfx(str, "ah-") &&
-		   mcipsec_parse_hex(str + strlen("ah-"), (uint8_t*)spi, sizeof(*spi));
+	return key;
 }
 
 /**
- * Have the peer delete what it made with the other chassis, when it may be asked, and
- * rekey what it takes for rekeyed since then
+ * Read what is known of the life that lost; what is wrong with it, or NULL
  */
-static void delete_later(private_mcipsec_life_t *this,
-						 const uint8_t key[MCIPSEC_KEY_IKE],
-						 protocol_id_t protocol, uint32_t spi)
+static vici_message_t *parse_rival(vici_message_t *request, rival_t *rival)
+{
+	uint8_t buf[MCIPSEC_KEY_CHILD];
+	enumerator_t *enumerator;
+	char *str, *key;
+	bool ok = TRUE;
+
+	str = request->get_str(request, NULL, "mid-out");
+	if (str && !mcipsec_parse_number(str, UINT32_MAX, &rival->mid_out))
+	{
+		return mcipsec_refuse("mid-out: a number up to %u is required",
+							  UINT32_MAX);
+	}
+	mcipsec_get_list(request, "strays", rival->strays);
+	enumerator = rival->strays->create_enumerator(rival->strays);
+	while (ok && enumerator->enumerate(enumerator, &str))
+	{
+		ok = mcipsec_parse_hex(str, buf, sizeof(buf)) &&
+			 (buf[4] == PROTO_ESP || buf[4] == PROTO_AH);
+	}
+	enumerator->destroy(enumerator);
+	if (!ok)
+	{
+		return mcipsec_refuse("strays: keys of CHILD_SAs are required");
+	}
+	str = request->get_str(request, NULL, "proposed");
+	if (str)
+	{
+		key = parse_proposed(str);
+		if (!key)
+		{
+			return mcipsec_refuse("proposed: esp- or ah- and an SPI of 8 hex "
+								  "digits is required");
+		}
+		rival->strays->insert_last(rival->strays, key);
+	}
+	return NULL;
+}
+
+/**
+ * Have the peer delete what nobody has the keys of, when it may be asked
+ *
+ * @return			FALSE if there is none of it
+ */
+static bool delete_strays(private_mcipsec_life_t *this, uint32_t group,
+						  ike_sa_t *ike_sa, linked_list_t *strays)
+{
+	uint8_t key[MCIPSEC_KEY_CHILD];
+	enumerator_t *enumerator;
+	bool known, any = FALSE;
+	uint32_t spi;
+	char *str;
+
+	enumerator = strays->create_enumerator(strays);
+	while (enumerator->enumerate(enumerator, &str))
+	{
+		mcipsec_parse_hex(str, key, sizeof(key));
+		this->table->lock->lock(this->table->lock);
+		known = this->table->get_child(this->table, group, key, FALSE) != NULL;
+		this->table->lock->unlock(this->table->lock);
+		if (!known)
+		{
+			memcpy(&spi, key, sizeof(spi));
+			DBG1(DBG_IKE, "deleting CHILD_SA with SPI %.8x that only the other "
+				 "chassis had", ntohl(spi));
+			ike_sa->queue_task(ike_sa,
+						mcipsec_spi_delete_create(ike_sa, key[sizeof(spi)], spi));
+			any = TRUE;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return any;
+}
+
+/**
+ * Rekey all CHILD_SAs of an IKE_SA: the peer takes them for rekeyed
+ */
+static void rekey_children(ike_sa_t *ike_sa)
 {
 	enumerator_t *enumerator;
 	child_sa_t *child_sa;
-	ike_sa_t *ike_sa;
 
-	ike_sa = mcipsec_ike_checkout(this->table, key);
-	if (!ike_sa)
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
 	{
-		return;
-	}
-	if (ike_sa->get_state(ike_sa) != IKE_PASSIVE &&
-		!ike_sa->get_child_sa(ike_sa, protocol, spi, TRUE))
-	{
-		DBG1(DBG_IKE, "deleting CHILD_SA with SPI %.8x that the other chassis "
-			 "has proposed", ntohl(spi));
-		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(protocol, spi));
-		enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
-		while (enumerator->enumerate(enumerator, &child_sa))
+		if (child_sa->get_state(child_sa) == CHILD_INSTALLED)
 		{
-			if (child_sa->get_state(child_sa) == CHILD_INSTALLED)
-			{
-				ike_sa->queue_task(ike_sa, (task_t*)child_rekey_create(ike_sa,
+			ike_sa->queue_task(ike_sa, (task_t*)child_rekey_create(ike_sa,
 									child_sa->get_protocol(child_sa),
 									child_sa->get_spi(child_sa, TRUE)));
-			}
 		}
-		enumerator->destroy(enumerator);
 	}
-	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	enumerator->destroy(enumerator);
+}
+
+/**
+ * Go on where the life that lost was with the peer
+ */
+static mcipsec_rekey_result_t succeed(private_mcipsec_life_t *this, uint32_t id,
+									  const uint8_t key[MCIPSEC_KEY_IKE],
+									  rival_t *rival)
+{
+	mcipsec_group_entry_t *group;
+	mcipsec_ike_entry_t *entry;
+	ike_sa_t *ike_sa;
+	bool active, known;
+
+	ike_sa = mcipsec_ike_checkout(this->table, key);
+	this->table->lock->lock(this->table->lock);
+	group = this->table->get_group(this->table, id, FALSE);
+	entry = this->table->get_ike(this->table, key, FALSE);
+	active = group && group->state == MCIPSEC_ACTIVE;
+	known = ike_sa && entry && entry->group == id;
+	if (active && known)
+	{	/* the peer is asked once the IKE_SA is checked in */
+		entry->doubt_in = entry->doubt_out = TRUE;
+		mcipsec_midsync_doubt(entry);
+	}
+	this->table->lock->unlock(this->table->lock);
+	if (active && known && ike_sa->get_state(ike_sa) != IKE_PASSIVE)
+	{
+		mcipsec_midsync_mid_out(this->table, ike_sa, key, rival->mid_out);
+		if (delete_strays(this, id, ike_sa, rival->strays))
+		{
+			rekey_children(ike_sa);
+		}
+	}
+	if (ike_sa)
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	}
+	return !active ? MCIPSEC_REKEY_PASSIVE :
+			known ? MCIPSEC_REKEY_QUEUED : MCIPSEC_REKEY_MISSING;
 }
 
 CALLBACK(doubt, vici_message_t*,
 	private_mcipsec_life_t *this, char *name, u_int client,
 	vici_message_t *request)
 {
-	mcipsec_rekey_result_t result = MCIPSEC_REKEY_QUEUED;
 	uint8_t key[MCIPSEC_KEY_IKE];
-	mcipsec_group_entry_t *group;
-	mcipsec_ike_entry_t *entry;
+	mcipsec_rekey_result_t result = MCIPSEC_REKEY_MISSING;
 	vici_message_t *refusal;
-	protocol_id_t protocol = PROTO_NONE;
+	rival_t rival = {};
 	vici_builder_t *b;
-	char *proposed;
-	uint32_t spi = 0;
-	uint64_t id;
+	uint64_t group;
 
-	refusal = parse(request, &id, key);
+	rival.strays = linked_list_create();
+	refusal = parse(request, &group, key) ?: parse_rival(request, &rival);
+	if (!refusal)
+	{
+		result = succeed(this, group, key, &rival);
+	}
+	rival.strays->destroy_function(rival.strays, free);
 	if (refusal)
 	{
 		return refusal;
 	}
-	proposed = request->get_str(request, NULL, "proposed");
-	if (proposed && !parse_proposed(proposed, &protocol, &spi))
-	{
-		return mcipsec_refuse("proposed: esp- or ah- and an SPI of 8 hex digits "
-							  "is required");
-	}
-	this->table->lock->lock(this->table->lock);
-	group = this->table->get_group(this->table, id, FALSE);
-	entry = this->table->get_ike(this->table, key, FALSE);
-	if (!group || group->state != MCIPSEC_ACTIVE)
-	{
-		result = MCIPSEC_REKEY_PASSIVE;
-	}
-	else if (!entry || entry->group != id)
-	{
-		result = MCIPSEC_REKEY_MISSING;
-	}
-	else
-	{
-		entry->doubt_in = entry->doubt_out = TRUE;
-		mcipsec_midsync_doubt(entry);
-	}
-	this->table->lock->unlock(this->table->lock);
-	if (protocol != PROTO_NONE && result == MCIPSEC_REKEY_QUEUED)
-	{
-		delete_later(this, key, protocol, spi);
-	}
-
 	b = mcipsec_accept();
 	b->add_kv(b, "result", "%N", mcipsec_rekey_result_names, result);
 	return b->finalize(b);

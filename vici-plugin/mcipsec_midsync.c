@@ -305,10 +305,12 @@ static status_t raise_proposal(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa
 }
 
 /**
- * End the wait for an answer; charon goes on with what it has to do
+ * Go on with an id of our own; what was under way with another one is void. The peer
+ * may have made the CHILD_SA that it proposed, and nobody has its keys. The lock is
+ * not held.
  */
-static status_t end(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
-					const uint8_t key[MCIPSEC_KEY_IKE], uint32_t mid_out)
+static void go_on(mcipsec_table_t *table, ike_sa_t *ike_sa,
+				  const uint8_t key[MCIPSEC_KEY_IKE], uint32_t mid_out)
 {
 	protocol_id_t protocol = PROTO_NONE, own = PROTO_NONE;
 	uint32_t spi = 0, own_spi = 0;
@@ -317,14 +319,14 @@ static status_t end(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 	ike_sa->set_message_id(ike_sa, TRUE, mid_out);
 	mcipsec_placeholder_remove(ike_sa);
 
-	this->table->lock->lock(this->table->lock);
-	entry = this->table->get_ike(this->table, key, FALSE);
+	table->lock->lock(table->lock);
+	entry = table->get_ike(table, key, FALSE);
 	if (entry)
-	{
-		entry->sync.proposed = 0;
-		mcipsec_packets_clear(&entry->sync.packets);
-		if (mid_out != entry->sync.old)
-		{	/* charon begins its request anew, with another SPI */
+	{	/* charon has forgotten what it answered; the peer may ask for it */
+		entry->response_imported = entry->response != NULL;
+		if (entry->proposed_mid != mid_out)
+		{	/* charon begins its request anew, with another SPI, and does not hear
+			 * the answer to this one any more */
 			own = entry->proposed_proto;
 			own_spi = htonl(entry->proposed_spi);
 			entry->proposed_proto = PROTO_NONE;
@@ -337,16 +339,66 @@ static status_t end(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
 			mcipsec_packets_clear(&entry->request);
 		}
 	}
-	this->table->lock->unlock(this->table->lock);
+	table->lock->unlock(table->lock);
 	if (protocol != PROTO_NONE)
-	{	/* the peer may have created it, and nobody has its keys */
-		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(protocol, spi));
+	{
+		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(ike_sa, protocol, spi));
 	}
 	if (own != PROTO_NONE)
-	{	/* the answer to that request got lost, and will not be heard any more */
-		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(own, own_spi));
+	{
+		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(ike_sa, own, own_spi));
 	}
+}
+
+/**
+ * End the wait for an answer; charon goes on with what it has to do
+ */
+static status_t end(private_mcipsec_midsync_t *this, ike_sa_t *ike_sa,
+					const uint8_t key[MCIPSEC_KEY_IKE], uint32_t mid_out)
+{
+	mcipsec_ike_entry_t *entry;
+
+	this->table->lock->lock(this->table->lock);
+	entry = this->table->get_ike(this->table, key, FALSE);
+	if (entry)
+	{
+		entry->sync.proposed = 0;
+		mcipsec_packets_clear(&entry->sync.packets);
+	}
+	this->table->lock->unlock(this->table->lock);
+	go_on(this->table, ike_sa, key, mid_out);
 	return ike_sa->initiate(ike_sa, NULL, NULL);
+}
+
+/*
+ * Described in header
+ */
+void mcipsec_midsync_mid_out(mcipsec_table_t *table, ike_sa_t *ike_sa,
+							 const uint8_t key[MCIPSEC_KEY_IKE], uint32_t mid_out)
+{
+	mcipsec_ike_entry_t *entry;
+	bool asked;
+
+	if (!midsync)
+	{
+		return;
+	}
+	table->lock->lock(table->lock);
+	entry = table->get_ike(table, key, FALSE);
+	asked = entry && entry->sync.proposed;
+	if (asked)
+	{	/* for when the peer does not say */
+		entry->sync.old = max(entry->sync.old, mid_out);
+	}
+	table->lock->unlock(table->lock);
+	/* not while it is rekeyed or deleted: charon would not go on with that */
+	if (!asked && mid_out > ike_sa->get_message_id(ike_sa, TRUE) &&
+		ike_sa->get_state(ike_sa) == IKE_ESTABLISHED)
+	{
+		DBG1(DBG_IKE, "going on with message ID %u of the other chassis", mid_out);
+		go_on(table, ike_sa, key, mid_out);
+		midsync->announce->dirty(midsync->announce, key);
+	}
 }
 
 /**

@@ -68,6 +68,14 @@ void mcipsec_midsync_start(const uint8_t key[MCIPSEC_KEY_IKE], uint32_t ms);
 void mcipsec_midsync_doubt(mcipsec_ike_entry_t *entry);
 
 /**
+ * Go on with a message id of our own that is not before mid_out: the other chassis
+ * has had the peer's answers to those. What is under way with an earlier one begins
+ * anew at the next initiate(). The IKE_SA is checked out, the lock is not held.
+ */
+void mcipsec_midsync_mid_out(mcipsec_table_t *table, ike_sa_t *ike_sa,
+							 const uint8_t key[MCIPSEC_KEY_IKE], uint32_t mid_out);
+
+/**
  * From here on the ids of an IKE_SA are in doubt: they come, or will come, from
  * the other chassis. The lock of the table is held.
  */

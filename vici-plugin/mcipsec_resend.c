@@ -322,7 +322,7 @@ static job_requeue_t answer_job(answer_t *answer)
 	{
 		DBG1(DBG_IKE, "deleting CHILD_SA with SPI %.8x that the other chassis "
 			 "could not finish", ntohl(spi));
-		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(protocol, spi));
+		ike_sa->queue_task(ike_sa, mcipsec_spi_delete_create(ike_sa, protocol, spi));
 	}
 	else if (answer->created)
 	{

@@ -49,6 +49,11 @@ struct spi_delete_t {
 	task_t task;
 
 	/**
+	 * Of the peer
+	 */
+	ike_sa_t *ike_sa;
+
+	/**
 	 * Our inbound SPI
 	 */
 	protocol_id_t protocol;
@@ -112,6 +117,11 @@ METHOD(task_t, spi_delete_build, status_t,
 {
 	delete_payload_t *payload;
 
+	if (this->ike_sa->get_child_sa(this->ike_sa, this->protocol, this->spi, TRUE))
+	{	/* it exists here, too, by now */
+		message->set_exchange_type(message, EXCHANGE_TYPE_UNDEFINED);
+		return SUCCESS;
+	}
 	payload = delete_payload_create(PLV2_DELETE, this->protocol);
 	payload->add_spi(payload, this->spi);
 	message->add_payload(message, (payload_t*)payload);
@@ -130,6 +140,12 @@ METHOD(task_t, spi_delete_type, task_type_t,
 	return TASK_CHILD_DELETE;
 }
 
+METHOD(task_t, spi_delete_migrate, void,
+	spi_delete_t *this, ike_sa_t *ike_sa)
+{
+	this->ike_sa = ike_sa;
+}
+
 METHOD(task_t, spi_delete_destroy, void,
 	spi_delete_t *this)
 {
@@ -139,7 +155,8 @@ METHOD(task_t, spi_delete_destroy, void,
 /*
  * Described in header
  */
-task_t *mcipsec_spi_delete_create(protocol_id_t protocol, uint32_t spi)
+task_t *mcipsec_spi_delete_create(ike_sa_t *ike_sa, protocol_id_t protocol,
+								  uint32_t spi)
 {
 	spi_delete_t *this;
 
@@ -148,9 +165,10 @@ task_t *mcipsec_spi_delete_create(protocol_id_t protocol, uint32_t spi)
 			.build = _spi_delete_build,
 			.process = _spi_delete_process,
 			.get_type = _spi_delete_type,
-			.migrate = _task_migrate,
+			.migrate = _spi_delete_migrate,
 			.destroy = _spi_delete_destroy,
 		},
+		.ike_sa = ike_sa,
 		.protocol = protocol,
 		.spi = spi,
 	);

@@ -46,11 +46,13 @@ bool mcipsec_task_active(ike_sa_t *ike_sa);
 void mcipsec_placeholder_remove(ike_sa_t *ike_sa);
 
 /**
- * A task that deletes a CHILD_SA that exists at the peer only.
+ * A task that deletes a CHILD_SA that exists at the peer only; nothing, should it
+ * exist here when its turn comes.
  *
  * @param spi		our inbound SPI, network order
  */
-task_t *mcipsec_spi_delete_create(protocol_id_t protocol, uint32_t spi);
+task_t *mcipsec_spi_delete_create(ike_sa_t *ike_sa, protocol_id_t protocol,
+								  uint32_t spi);
 
 /**
  * Milliseconds until a try (0 is the first) is repeated, 0 if it was the last.

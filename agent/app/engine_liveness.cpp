@@ -26,8 +26,7 @@ Expected<void> Engine::start_liveness(Group &g, const RekeyConfig &pace)
 
 // apart: both chassis used message ids that the other did not know of. An own request with
 // one of them may get the answer that the peer gave to the other's, so the ids come first,
-// where the peer can say them. The plugin ends what a rekey that the other one could not finish
-// left with the peer.
+// where the peer can say them. The plugin ends what the life that lost left with the peer.
 void Engine::ask_for_life(GroupId id, const MergedIke &merged)
 {
     const auto &ike = merged.ike;
@@ -35,7 +34,7 @@ void Engine::ask_for_life(GroupId id, const MergedIke &merged)
     if (!g || !acting_master(g->state))
         return;
     if (merged.apart)
-        charon_->plugin().doubt(id, ike, merged.proposed, [this, id](const Expected<io::RekeyResult> &r) {
+        charon_->plugin().doubt(id, ike, merged.rival, [this, id](const Expected<io::RekeyResult> &r) {
             if (!r)
                 log_.write({.level = io::Level::Warning,
                             .event = std::string(io::event::kSwitchover),

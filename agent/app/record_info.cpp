@@ -43,6 +43,12 @@ std::optional<std::uint32_t> message_id(const io::Info &info, std::string_view f
 
 std::optional<std::uint32_t> mid_out(const io::Info &info) { return message_id(info, "mid-out"); }
 
+io::PluginRival rival_of(std::string_view info)
+{
+    auto fields = info_fields(info);
+    return {fields["proposed"], number(fields["mid-out"]), {}};
+}
+
 bool asked_since(const io::Info &info, std::string_view before)
 {
     const auto fields = info_fields(before);

@@ -28,6 +28,8 @@ void fix_established(io::Info &info, std::int64_t now);
 
 // Next message id of our own, of an IKE_SA.
 std::optional<std::uint32_t> mid_out(const io::Info &info);
+// What the plugin is told of the life of an IKE_SA that lost, from its info text.
+io::PluginRival rival_of(std::string_view info);
 // Whether the peer of an IKE_SA has sent a request, which was authentic, since the info text
 // `before` of it.
 bool asked_since(const io::Info &info, std::string_view before);

@@ -304,8 +304,12 @@ void SyncControl::run(mcs::Action &&action)
             [&](mcs::act::Import &a) { run_import(a); },
             [&](mcs::act::Delete &a) { run_delete(a); },
             [&](mcs::act::Merged &a) {
-                if (auto *g = group_of(a.tag); g && callbacks.merged)
-                    callbacks.merged(g->id, {plain(a.ike), a.apart, info_fields(a.rival)["proposed"]});
+                if (auto *g = group_of(a.tag); g && callbacks.merged) {
+                    MergedIke merged{plain(a.ike), a.apart, rival_of(a.rival)};
+                    for (const auto &key : a.strays)
+                        merged.rival.strays.push_back(plain(key));
+                    callbacks.merged(g->id, merged);
+                }
             },
             [&](mcs::act::FinalSeqWanted &a) {
                 if (auto *g = group_of(a.tag))

@@ -42,7 +42,7 @@ struct SyncPeer {
 struct MergedIke {
     Bytes ike;
     bool apart = false;                 // both chassis have changed it
-    std::string proposed;               // by the life that lost, and not finished: as `info` of a record names it
+    io::PluginRival rival;              // the life that lost
 };
 
 class SyncControl {

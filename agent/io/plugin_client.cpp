@@ -378,13 +378,21 @@ void PluginClient::rekey(GroupId group, const Bytes &child_key, Done<RekeyResult
     }));
 }
 
-void PluginClient::doubt(GroupId group, const Bytes &ike_key, const std::string &proposed, Done<RekeyResult> done)
+void PluginClient::doubt(GroupId group, const Bytes &ike_key, const PluginRival &rival, Done<RekeyResult> done)
 {
     Message m;
     m.add_u64("group", group);
     m.add("key", to_hex(ike_key));
-    if (!proposed.empty())
-        m.add("proposed", proposed);
+    if (!rival.proposed.empty())
+        m.add("proposed", rival.proposed);
+    if (rival.mid_out)
+        m.add_u64("mid-out", *rival.mid_out);
+    if (!rival.strays.empty()) {
+        std::vector<std::string> keys;
+        for (const auto &key : rival.strays)
+            keys.push_back(to_hex(key));
+        m.add_list("strays", keys);
+    }
     command("mcipsec-doubt", std::move(m), typed<RekeyResult>(std::move(done), [](const Message &r) -> Expected<RekeyResult> {
         if (const auto result = rekey_result(r))
             return *result;

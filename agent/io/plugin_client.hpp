@@ -78,6 +78,13 @@ struct PluginSnapshot {
 };
 enum class RekeyResult { Queued, Busy, Missing, Passive };
 
+// What the life of an IKE_SA that lost in a merge had with the peer.
+struct PluginRival {
+    std::string proposed;                   // CHILD_SA of a request without an answer, as `info` names it; empty: none
+    std::optional<std::uint32_t> mid_out;   // its next message id
+    std::vector<Bytes> strays;              // keys of CHILD_SAs that the life that goes on does not have
+};
+
 struct PluginLiveness {
     RekeyResult result = RekeyResult::Missing;
     std::uint32_t mid = 0;                  // of the request, if queued
@@ -129,11 +136,10 @@ public:
     // Records come through on_record, all of them before done.
     void snapshot(GroupId group, Done<PluginSnapshot> done);
     void rekey(GroupId group, const Bytes &child_key, Done<RekeyResult> done);
-    // The message ids of an IKE_SA are in doubt: asks its peer for them, if both can and may.
-    // proposed: the CHILD_SA of a request that the other chassis began and did not finish, as
-    // `info` of its record names it, empty if none: the peer is to delete it, then the
-    // CHILD_SAs of that IKE_SA are rekeyed.
-    void doubt(GroupId group, const Bytes &ike_key, const std::string &proposed, Done<RekeyResult> done);
+    // The message ids of an IKE_SA are in doubt: asks its peer for them, if both can and may;
+    // ours do not stay behind the rival's. The peer is to delete the CHILD_SAs that are the
+    // rival's, then those of that IKE_SA are rekeyed.
+    void doubt(GroupId group, const Bytes &ike_key, const PluginRival &rival, Done<RekeyResult> done);
     // Asks the peer of an IKE_SA for life; its record shows a higher mid-out when that answers.
     void liveness(GroupId group, const Bytes &ike_key, Done<PluginLiveness> done);
     void status(Done<vici::Message> done);

@@ -68,8 +68,10 @@ rekey = start("peer", "swanctl", "--rekey", "--child", "net")
 tap.check(wait_for(lambda: a.counter("held") >= 1), "A holds its answer to a rekey", a.status())
 tap.check(wait_for(lambda: b.counter("child") == 2), "B has the new CHILD_SA", b.status())
 tap.check(set(spis) <= set(peer_spis()) and "REKEYING" in sas("peer"), "the peer waits")
-take_over("A", b)
+lab("A", "ip", "addr", "del", GATEWAY + PREFIX, "dev", "eth0")
 deafen(True)
+lab("B", "ip", "addr", "add", GATEWAY + PREFIX, "dev", "eth0")
+b.group(state="active")
 new = [r["key"] for r in a.live("child") if "0x" + r["key"][:8] not in spis]
 tap.equal([b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"] for key in new], ["busy"],
           "B leaves the new CHILD_SA to the peer until that has the answer")
@@ -162,6 +164,37 @@ tap.check(wait_for(lambda: (a.counter("child"), len(a.kernel_spis())) == (1, 2),
           "A has one CHILD_SA", (a.status(), a.kernel_spis()))
 rekeys = lambda gateway: [gateway.cmd.call("mcipsec-rekey", {"group": GROUP, "key": child["key"]})["result"]
                           for child in gateway.live("child")]
+stay(a, b)
+take_over("A", b)
+tap.check(wait_for(lambda: ping(1, 1), 30), "ping through B")
+stay(b, a)
+
+# ... where the other one has completed exchanges that this one does not know of
+spis, ike_spis = peer_spis(), peer_ike_spis()
+b.sink = None
+a.group(state="active")
+key = wait_for(lambda: b.live("child"))[0]["key"]
+tap.equal(b.cmd.call("mcipsec-rekey", {"group": GROUP, "key": key})["result"], "queued", "B rekeys while A acts, too")
+tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()) and b.counter("child") == 1, 60),
+          "and that works", (spis, peer_spis()))
+spis += peer_spis()
+b.group(state="passive", commit="no")
+with b.lock:
+    b.entries.clear()
+b.cmd.call("mcipsec-snapshot", {"group": GROUP})
+wait_for(lambda: b.live("ike") and b.live("child"))
+stray, out = b.live("child")[0]["key"], b.live("ike")[0]["info"]["mid-out"]
+move_address("B", "A")
+tap.equal(a.cmd.request("mcipsec-doubt", dict(ike, strays=[stray, "12"]))["success"], "no", "half a key is refused")
+tap.equal(a.cmd.request("mcipsec-doubt", dict(ike, **{"mid-out": "x"}))["success"], "no", "and so is no number")
+tap.equal(a.cmd.call("mcipsec-doubt", dict(ike, strays=[stray], **{"mid-out": out}))["result"], "queued", "A is told")
+tap.check(wait_for(lambda: a.cmd.call("mcipsec-liveness", ike)["result"] == "queued", 30), "and asks the peer for life")
+tap.check(wait_for(lambda: len(peer_spis()) == 2 and not set(spis) & set(peer_spis()), 60),
+          "the peer has deleted B's, and has one with A", (spis, peer_spis()))
+tap.check(wait_for(lambda: (a.counter("child"), len(a.kernel_spis())) == (1, 2), 30), "A has one CHILD_SA",
+          (a.status(), a.kernel_spis()))
+tap.equal(peer_ike_spis(), ike_spis, "the peer has the IKE_SA that it had")
+tap.check(wait_for(lambda: ping(1, 1), 30), "ping through A")
 stay(a, b)
 take_over("A", b)
 tap.check(wait_for(lambda: ping(1, 1), 30), "ping through B")

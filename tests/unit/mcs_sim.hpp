@@ -45,6 +45,7 @@ struct Charon {
     std::set<std::string> unloaded;   // connections that are not loaded: await-conf
     std::set<std::string> broken;     // imports of these fail
     std::set<Key> changing;           // change of their own while a replacement is on its way
+    std::set<Key> eager;              // go on before the answer that they are imported
     std::set<Key> busy;               // answer "changed" once, for nothing
     bool hold = false;                // answers wait
     std::deque<Event> answers;
@@ -74,6 +75,7 @@ struct Node {
     std::vector<Key> merged;          // peers to be asked for life; not before charon has that life
     std::vector<bool> merged_apart;   // of each: both chassis had changed it
     std::vector<std::string> rivals;  // of each: what was said of the life that lost
+    std::vector<std::vector<Key>> strays;   // of each: the CHILD_SAs of that one alone
     std::vector<std::string> logs;
     std::size_t largest_send = 0;
     int early_sends = 0;              // SendBytes before WriteReady
@@ -185,7 +187,7 @@ public:
         u.lineage = sa.lineage;
         u.version = sa.version;
         u.name = "conn-" + std::to_string(key.bytes[7] % 4);
-        u.info = "spi=" + to_hex(key.view()) + "\nby=" + (&n == &a ? "a\n" : "b\n");
+        u.info = "spi=" + to_hex(key.view()) + "\nby=" + (&n == &a ? "a\n" : "b\n") + "mid-out=" + std::to_string(sa.version) + "\n";
         u.data = SecretBytes(ByteView(sa.data));
         u.epoch = n.plugin_epoch;
         u.seq = ++n.plugin_seq;
@@ -386,6 +388,7 @@ private:
             n.merged.push_back(m->ike);
             n.merged_apart.push_back(m->apart);
             n.rivals.push_back(m->rival);
+            n.strays.push_back(m->strays);
             assert_true(n.charon.sas.count(m->ike) && n.session.entry(m->tag, m->ike)->status == LocalStatus::Installed);
         } else if (std::get_if<act::SeqWanted>(&action)) {
             n.seq_wanted++;
@@ -418,6 +421,9 @@ private:
                 auto &sa = n.charon.sas[i.key];     // a record of its own first, as the plugin
                 sa.version++;
                 sa.data.assign(64, 0xcc);
+                for (const auto &[key, child] : n.charon.sas)
+                    if (child.parent == i.key)
+                        n.charon.answers.push_back(record(n, key, child));
                 n.charon.answers.push_back(record(n, i.key, sa));
                 r.outcome = ev::ImportOutcome::Changed;
             } else if (n.charon.busy.erase(i.key)) {
@@ -437,6 +443,8 @@ private:
                     std::erase_if(n.charon.sas, [&](const auto &x) { return x.second.parent == i.key; });
                 auto &sa = n.charon.sas[i.key];
                 sa = {e->version.lineage, e->version.version, e->parent, Bytes(e->data.view().begin(), e->data.view().end())};
+                if (n.charon.eager.erase(i.key))
+                    n.charon.answers.push_back(record(n, i.key, {sa.lineage, sa.version + 1, sa.parent, sa.data}));
             }
         }
         n.charon.answers.push_back(std::move(r));

@@ -304,7 +304,8 @@ void plugin_commands_are_spelled_as_documented(void **)
             b.charon.reply({{"success", "yes"}, {"state", "passive"}, {"ike", "3"}, {"child", "4"}});
         else if (p.name == "mcipsec-rekey")
             b.charon.reply({{"success", "yes"}, {"result", "busy"}});
-        else if (p.name == "mcipsec-doubt" && p.message.get("group") == "1" && p.message.get("key") == "04040404040404040404040404040404" && p.message.get("proposed") == "esp-0a0b0c0d")
+        else if (p.name == "mcipsec-doubt" && p.message.get("group") == "1" && p.message.get("key") == "04040404040404040404040404040404" && p.message.get("proposed") == "esp-0a0b0c0d" &&
+                 p.message.get("mid-out") == "7" && p.message.list("strays") && *p.message.list("strays") == List{"0a0b0c0e03"})
             b.charon.reply({{"success", "yes"}, {"result", "passive"}});
         else if (p.name == "mcipsec-liveness" && p.message.get("group") == "1" && p.message.get("key") == "02020202020202020202020202020202")
             b.charon.reply({{"success", "yes"}, {"result", "queued"}, {"mid", "7"}});
@@ -345,7 +346,7 @@ void plugin_commands_are_spelled_as_documented(void **)
         assert_int_equal(r.error().code, -EPROTO);      // mid is missing
         ++done;
     });
-    plugin.doubt(1, Bytes(16, 4), "esp-0a0b0c0d", [&](Expected<RekeyResult> r) {
+    plugin.doubt(1, Bytes(16, 4), {"esp-0a0b0c0d", 7, {{0x0a, 0x0b, 0x0c, 0x0e, 3}}}, [&](Expected<RekeyResult> r) {
         assert_true(take(r) == RekeyResult::Passive);
         ++done;
     });

@@ -88,6 +88,9 @@ void two_lives(Duration ours, Duration theirs, bool b_wins, bool again)
     assert_true(p.a.merged == std::vector{ike(1)});
     assert_true(p.a.merged_apart == std::vector{true});
     assert_true(p.a.rivals == std::vector{loser});
+    // What only the other life had is nobody's, and not what was ended with the customer.
+    assert_int_equal(p.a.strays.size(), 1);
+    assert_true(p.a.strays[0] == std::vector{child(b_wins ? 1 : 2)});
     assert_true(p.b.merged.empty());
 }
 
@@ -343,6 +346,74 @@ void what_ended_does_not_come_back_by_the_own_charon(void **)
     p.advance(130s);
     p.assert_same(p.a);
     assert_int_equal(p.a.acked, p.a.plugin_seq);
+}
+
+// A's charon goes on with its life, which has lost, until B's takes its place.
+void what_the_loser_does_at_last_is_told(void **)
+{
+    auto p = apart(true, 90s, 1s);
+    auto &charon = p.a.charon;
+    charon.changing = {ike(1)};     // while the other one is on its way
+    charon.sas[child(5)] = {charon.sas[ike(1)].lineage, 1, ike(1), Bytes(64, 5)};
+    const auto known = p.a.session.entry(kTag, ike(1))->info;
+    p.connect();
+    p.run();
+    assert_true(charon.changing.empty());
+    p.assert_same(p.a);
+    assert_int_equal(p.a.entries(), 2);
+    assert_true(p.a.merged == std::vector{ike(1)});
+    assert_true(p.a.rivals[0].ends_with("by=a\nmid-out=3\n") && p.a.rivals[0] != known);
+    assert_true(p.a.strays[0] == std::vector{child(5)});
+}
+
+// ... and what it does at once with that one is not of the loser.
+void what_the_winner_does_at_first_is_not(void **)
+{
+    auto p = apart(true, 90s, 1s);
+    p.a.charon.eager = {ike(1)};
+    const auto known = p.a.session.entry(kTag, ike(1))->info;
+    p.connect();
+    p.run();
+    assert_true(p.a.charon.eager.empty());
+    assert_true(p.a.merged == std::vector{ike(1)});
+    assert_true(p.a.rivals == std::vector{known});
+}
+
+// The channel goes while charon takes what was decided.
+void what_was_decided_is_told_over_another_loss(void **)
+{
+    auto p = apart(true, 90s, 1s);
+    p.upsert(p.a, child(5), ike(1));
+    p.connect();
+    for (int i = 0; i < 10000 && !p.a.charon.hold; i++) {
+        p.answer(p.b);
+        p.answer(p.a);
+        p.move(p.a);
+        p.move(p.b);
+        p.a.charon.hold = p.a.session.status().counters.merged > 0;
+    }
+    assert_true(p.a.charon.hold && p.a.merged.empty());
+    p.connect();
+    p.a.charon.hold = false;
+    p.run();
+    p.assert_same(p.a);
+    assert_true(!p.a.merged.empty() && p.a.merged[0] == ike(1));   // and once more, where B puts it again
+    assert_true(p.a.merged_apart[0]);
+    assert_true(p.a.strays[0] == std::vector{child(5)});
+}
+
+// A has ended with the customer what B knows of still.
+void what_was_ended_with_the_customer_is_no_stray(void **)
+{
+    auto p = apart(true, 1s, 90s);
+    p.upsert(p.a, child(5), ike(1));
+    p.remove(p.a, child(1));
+    p.connect();
+    p.run();
+    p.assert_same(p.a);
+    assert_true(p.a.merged_apart == std::vector{true});
+    assert_int_equal(p.a.strays.size(), 1);
+    assert_true(p.a.strays[0].empty());
 }
 
 // B has given it up, but the customer's packets come to A: it is asked itself.
@@ -611,6 +682,10 @@ int main()
         cmocka_unit_test(what_moved_is_not_taken_back),
         cmocka_unit_test(what_ended_does_not_come_back_by_the_own_charon),
         cmocka_unit_test(what_was_heard_since_has_not_ended),
+        cmocka_unit_test(what_the_loser_does_at_last_is_told),
+        cmocka_unit_test(what_the_winner_does_at_first_is_not),
+        cmocka_unit_test(what_was_decided_is_told_over_another_loss),
+        cmocka_unit_test(what_was_ended_with_the_customer_is_no_stray),
         cmocka_unit_test(what_is_proposed_twice_is_taken_once),
         cmocka_unit_test(two_lives_are_apart_over_another_loss),
         cmocka_unit_test(final_numbers_come_without_a_record),

@@ -249,8 +249,9 @@ struct Import { std::string tag; Key key; bool replace = false; };
 struct Delete { std::string tag; Key key; bool ended = false; };
 // Acting master: two lives of this IKE_SA met, and the one that goes on is in charon. Its
 // peer is to be asked for life. apart: both chassis have changed it. rival: Entry::info of
-// the other one, empty if it had ended.
-struct Merged { std::string tag; Key ike; bool apart = false; std::string rival{}; };
+// the other one, empty if it had ended. strays: CHILD_SAs that only the other one had, so
+// nobody has their keys any more; empty unless apart.
+struct Merged { std::string tag; Key ike; bool apart = false; std::string rival{}; std::vector<Key> strays{}; };
 // Standby that was acting itself: its records are about to be proposed. Answer with
 // ev::InboundSeen, then ev::FrozenSeq of every SA with hand-over 0.
 struct FinalSeqWanted { std::string tag; };

@@ -154,7 +154,7 @@ void Session::Impl::settle_states()
         if (!serves(g)) {
             g.outvoted.clear();
             g.adopted.clear();
-            g.merged.clear();
+            std::erase_if(g.merged, [&](const auto &d) { return !g.acting || d.second.told; });
             g.taken.clear();
             g.proposals.clear();
             g.ends.clear();

@@ -66,7 +66,9 @@ struct Group : Role {
     struct Decision {
         bool apart = false;         // both chassis have changed it
         std::string rival{};        // Entry::info of the life that lost
+        std::vector<Key> strays{};  // CHILD_SAs of that one alone
         bool told = false;          // charon has the life that goes on
+        std::vector<std::pair<Key, std::string>> said{};    // by charon while that one was on its way in: key, info
     };
     std::unordered_map<Key, Decision, KeyHash> merged;  // IKE_SAs
     std::unordered_map<Key, Version, KeyHash> taken;    // what was proposed and taken, as it was proposed
@@ -279,6 +281,10 @@ struct Session::Impl {
     void follow_ends(Group &g);
     void on(frame::Ended &f);
     bool gives_way(const Group &g, const Key &key, const std::optional<Key> &parent) const;
+    void decided(Group &g, const Key &ike, Group::Decision &&d);
+    void last_words(Group &g, const ev::LocalUpsert &r);
+    void last_words_count(const Group &g, Group::Decision &d, const Key &key, const std::string &info);
+    void made_way(Group &g, const Key &ike, bool done);
 
     // session_rx.cpp
     bool hears(const Group &g) const { return ready() && listens(g); }

@@ -223,6 +223,7 @@ void Session::Impl::on(ev::ImportResult &r)
     works--;
     e->op = Entry::Op::None;
     e->gives_way = e->gives_way && r.outcome == ev::ImportOutcome::Changed;
+    made_way(*g, r.key, r.outcome == ev::ImportOutcome::Installed || r.outcome == ev::ImportOutcome::Stale);
     if (e->tombstone) {
         if (e->delete_due)
             work_delete(*g, *e);

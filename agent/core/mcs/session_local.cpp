@@ -136,6 +136,7 @@ void Session::Impl::on(ev::LocalUpsert &r)
     }
     if (g->acting && gives_way(*g, r.key, r.parent)) {
         n.local_rejected++;
+        last_words(*g, r);
         if (held && !held->tombstone)
             held->seen = held->in_charon = true;
         return;

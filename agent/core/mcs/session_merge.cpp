@@ -156,6 +156,17 @@ void Session::Impl::outvote(Group &g, const Key &ike)
         g.db.touch(*g.db.find(key));    // the standby has not listened to them so far
 }
 
+// The standby may not have heard of an earlier one, and put it again: what lost then counts
+// until it is told.
+void Session::Impl::decided(Group &g, const Key &ike, Group::Decision &&d)
+{
+    const auto [it, fresh] = g.merged.try_emplace(ike, std::move(d));
+    if (fresh || it->second.told)
+        return;
+    it->second.apart |= d.apart;
+    it->second.strays.insert(it->second.strays.end(), d.strays.begin(), d.strays.end());
+}
+
 // A decided IKE_SA is in charon with the life that goes on: once for each decision.
 void Session::Impl::tell_merged(Group &g, const Entry &e)
 {
@@ -163,7 +174,9 @@ void Session::Impl::tell_merged(Group &g, const Entry &e)
     if (it == g.merged.end() || it->second.told || e.status != LocalStatus::Installed)
         return;
     it->second.told = true;
-    out.push_back(act::Merged{g.tag, e.key, it->second.apart, it->second.rival});
+    auto strays = std::exchange(it->second.strays, {});
+    std::erase_if(strays, [&](const Key &key) { return g.db.find_live(key); });
+    out.push_back(act::Merged{g.tag, e.key, it->second.apart, it->second.rival, std::move(strays)});
 }
 
 // Ours goes out again. Where the refused version counts as newer, the decision makes
@@ -246,8 +259,10 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
         const bool loses = ike && live && held->version != e.version;
         insist(g, held, e);
         if (loses) {
+            // What is a tombstone here was ended with the peer.
+            std::erase_if(f.children, [&](const Key &key) { return g.db.find(key); });
             outvote(g, e.key);
-            g.merged.try_emplace(e.key, Group::Decision{both, e.info});
+            decided(g, e.key, {both, e.info, both ? std::move(f.children) : std::vector<Key>()});
             tell_merged(g, *held);
         }
         return;
@@ -266,7 +281,7 @@ void Session::Impl::decide(Group &g, frame::Propose &&f)
         }
     }
     if (ike)
-        g.merged.try_emplace(e.key, Group::Decision{both, live ? held->info : std::string()});
+        decided(g, e.key, {both, live ? held->info : std::string(), both ? ended : std::vector<Key>()});
     n.merged++;
     g.taken[e.key] = e.version;
     log(act::Severity::Info, g.tag, "merged", e.key.str() + " " + e.name + " taken over from the peer");
@@ -297,7 +312,7 @@ void Session::Impl::decide_end(Group &g, const frame::Ended &f)
         refused.version = f.version;
         insist(g, held, refused);
         outvote(g, f.key);
-        g.merged.try_emplace(f.key, Group::Decision{true});
+        decided(g, f.key, {true});
         tell_merged(g, *g.db.find(f.key));
         return;
     }
@@ -334,6 +349,41 @@ void Session::Impl::follow_ends(Group &g)
     };
     if (!g.acting || !g.db.gauges().installing)
         std::erase_if(g.leaving, begin);
+}
+
+// What charon still does with a life that has lost, before the other one takes its place.
+// While that is under way nobody knows whose it is.
+void Session::Impl::last_words(Group &g, const ev::LocalUpsert &r)
+{
+    const Key ike = r.key.kind == Kind::IkeSa ? r.key : r.parent.value_or(Key{});
+    const auto it = g.merged.find(ike);
+    const auto *held = g.db.find(ike);
+    if (it == g.merged.end() || it->second.told || !it->second.apart || !held)
+        return;
+    if (held->op == Entry::Op::Importing)
+        it->second.said.emplace_back(r.key, r.info);
+    else
+        last_words_count(g, it->second, r.key, r.info);
+}
+
+void Session::Impl::last_words_count(const Group &g, Group::Decision &d, const Key &key, const std::string &info)
+{
+    if (key.kind == Kind::IkeSa)
+        d.rival = info;
+    else if (!g.db.find(key) && std::find(d.strays.begin(), d.strays.end(), key) == d.strays.end())
+        d.strays.push_back(key);
+}
+
+// The answer to an import. done: what charon said meanwhile was of the life that is in now,
+// or else of the one that is there still.
+void Session::Impl::made_way(Group &g, const Key &ike, bool done)
+{
+    const auto it = g.merged.find(ike);
+    if (it == g.merged.end())
+        return;
+    for (const auto &[key, info] : std::exchange(it->second.said, {}))
+        if (!done)
+            last_words_count(g, it->second, key, info);
 }
 
 // Whether a record of the own charon is of a life that has lost: charon has it until the
