@@ -119,9 +119,9 @@ met()
 	check "no customer has authenticated anew" unchanged "$ike" ce_ike_spis
 }
 
-# asked CUSTOMER: how often a gateway has asked it for message ids: requests with id 0 that
-# are INFORMATIONAL
-asked() { outer 10.10.20.1 "" 17 "ip[46] == 37 and not ip[47] & 32 and ip[48:52] == bytes(4) and ip[16:20] == bytes([10, 10, 11, $1])"; }
+# asked CUSTOMER: how often SeGW-1 has asked it for message ids: requests with id 0 that are
+# INFORMATIONAL. SeGW-2 may, which hears no answers.
+asked() { outer 10.10.20.1 "$(gateway_mac SeGW-1)" 17 "ip[46] == 37 and not ip[47] & 32 and ip[48:52] == bytes(4) and ip[16:20] == bytes([10, 10, 11, $1])"; }
 others() { grep -c 'ignoring the answer to request .* of the other chassis' "$LAB_DIR/SeGW-1/log/charon.log" || :; }
 # gateway_child NODE CUSTOMER: the number of its newest CHILD_SA in that charon
 gateway_child()
