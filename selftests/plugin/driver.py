@@ -298,7 +298,7 @@ def deafen(on):
     """The peer's packets to the gateway address get lost, or arrive again."""
     lab("peer", "ip", "neigh", "del", GATEWAY, "dev", "eth0", check=False)
     if on:
-        lab("peer", "ip", "neigh", "add", GATEWAY, "lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", "eth0")
+        lab("peer", "ip", "neigh", "replace", GATEWAY, "lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", "eth0")
 
 
 def stay(node, other, commit="yes"):
