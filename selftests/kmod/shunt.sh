@@ -313,6 +313,29 @@ check "public VRF: two standbys do not send back" counts gw1 drop_loop 1 fails p
 state_of gw2 discovery
 check "public VRF: discovery does not shunt" counts gw2 drop_esp 1 still gw2 fails ping_p
 
+# An interface that came into a VRF has lost its IPv6 addresses.
+for n in 1 2; do
+	ns=gw$n peer=$((3 - n))
+	ip -n $ns addr replace 2001:db8:2::$n/64 dev pub nodad
+	ip -n $ns addr replace $GW6/128 dev gw nodad
+	sa $ns v6 esn if_id 7
+	nl $ns group set 1 addr $GW6%pubv public 2001:db8:2::$peer%pubv
+done
+sa ce v6 esn
+states master standby
+via gw1
+check_wait "public VRF: control, straight to the master over IPv6" 10 ping_p
+via gw2
+check "public VRF: ESP over IPv6 to the standby is shunted by the next-hop of the VRF" \
+	counts gw2 shunt_public 2 untouched gw2 ping_p 2
+check "public VRF: IKE over IPv6, too" counts gw2 shunt_public 1 pkt ce send $CE6 $GW6 500
+states standby standby
+# gw2 asks for gw1's address by its link-local one, so gw1 knows its next-hop only
+# from the second packet on.
+check "public VRF: over IPv6, two standbys do not send back" counts gw1 drop_loop 1 fails ping_p 2
+state_of gw2 discovery
+check "public VRF: over IPv6, discovery does not shunt" counts gw2 drop_esp 1 still gw2 fails ping_p
+
 # Routes that a shunt cached hold devices of the namespace.
 for pid in "${jobs_started[@]}"; do kill "$pid"; done
 for pid in "${jobs_started[@]}"; do wait "$pid" 2>/dev/null; done

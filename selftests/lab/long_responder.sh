@@ -20,14 +20,6 @@ none_begun()
 		all+=$(capture requests 10.10.20.1 "$OBS_DIR/inner.pcap" --from "$1") || return 1
 	[ "$all" = '{}{}{}' ] || { diag "begun: $all"; return 1; }
 }
-# probed N SINCE: the customer has probed N times since then, and was answered
-probed()
-{
-	local ce gateway
-	ce=$(capture requests 10.10.10.1 "$OBS_DIR/public.pcap" --from "$2" | jq '.INFORMATIONAL // 0')
-	gateway=$(capture from 10.10.20.1 "$OBS_DIR/public.pcap" --from "$2" | jq .ike)
-	[ "$ce" -ge "$1" ] && [ "$gateway" -ge "$1" ]
-}
 # the rekey after a takeover and nothing else: one CREATE_CHILD_SA, the delete of the
 # old CHILD_SA
 rekey_only()

@@ -6,7 +6,8 @@
 # output commit while MCS is filtered, and sent at the limit while it is slow, and not held
 # at all once MCS is down; entries that the standby has not installed yet, that wait for a
 # connection, that one chassis lost, that no record can hold; a channel that breaks for what
-# comes through it; the synchronisation shut down.
+# comes through it; the synchronisation shut down; a takeover with message ids that are
+# behind.
 # Control: each field is back at the end of its part.
 
 . "$(dirname "$0")/scene.sh"
@@ -108,7 +109,7 @@ ce_wide()
 }
 swanctl_load() { lab SeGW-2 swanctl --load-all --noprompt >/dev/null; }
 
-plan $((SCENE_POINTS + 67 + 16))
+plan $((SCENE_POINTS + 67 + 16 + 9))
 scene_up
 
 check_wait "the entries of one tunnel on both" 20 eval 'is SeGW-1 num_entries 2 && is SeGW-2 num_entries 2'
@@ -116,7 +117,8 @@ check_wait "and as each hears of the other" 20 eval 'is SeGW-1 rem_num_entries 2
 check_wait "installed on SeGW-2" 10 is SeGW-2 installed 2
 check "nothing else" nothing_else
 check "fields that never move: authentication, warm standby, OMCR" eval 'is SeGW-1 authentication Enabled && is SeGW-1 warm_standby No &&
-	is SeGW-1 omcr_standby_entries 0 && is SeGW-1 rem_omcr_standby_entries 0 && is SeGW-1 client_applications IPsec'
+	is SeGW-1 omcr_standby_entries 0 && is SeGW-1 rem_omcr_standby_entries 0 && is SeGW-1 omcr_alarm_entries 0 &&
+	is SeGW-1 rem_omcr_alarm_entries 0 && is SeGW-1 client_applications IPsec'
 check_is "its address" 192.0.2.1 detail SeGW-1 source_ip_address
 
 # ---- output commit --------------------------------------------------------------
@@ -214,4 +216,16 @@ check "sync no-shutdown" admin SeGW-2 sync no-shutdown
 check_wait "inSync on both" 60 both_in_sync
 check_wait "protection status nominal on both" 60 nominal
 check "CE-1's ping goes on" ping_ce
+
+# ---- message ids that are behind (RFC 6311) ----------------------------------------
+asks_for_ids() { grep -q 'asking the peer for the message IDs' "$LAB_DIR/SeGW-2/log/charon.log"; }
+check "(the flow ends: the customer will probe)" eval 'stop CE-1 flow && stop P-1 flow'
+check "MCS alone is filtered" mcs_filter
+check_wait "outOfSync on both" 60 eval 'is SeGW-1 db_sync_state outOfSync && is SeGW-2 db_sync_state outOfSync'
+check_wait "the customer probes twice, of which SeGW-2 does not hear" 180 probed 2 "$EPOCHREALTIME"
+check_not "control: SeGW-2 has asked nobody for message ids" asks_for_ids
+check "SeGW-1 loses power" node_kill SeGW-1
+check_wait "SeGW-2 asks the customer for them: Message Ids Synced" 240 is SeGW-2 message_ids_synced 1
+check_wait "CE-1's ping goes on" 60 ping_ce
+check "over the IKE_SA that it had" scene_ike_after
 scene_end

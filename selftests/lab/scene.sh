@@ -41,6 +41,15 @@ gateway_mac() { cat "$LAB_DIR/$1/mac"; }
 # begun NODE SINCE: the IKE exchanges that NODE began, on the public side
 begun() { capture requests 10.10.20.1 "$OBS_DIR/public.pcap" --mac "$(gateway_mac "$1")" --from "$2" | jq -c -S .; }
 
+# probed N SINCE: the customer has probed N times since then, and was answered
+probed()
+{
+	local ce gateway
+	ce=$(capture requests 10.10.10.1 "$OBS_DIR/public.pcap" --from "$2" | jq '.INFORMATIONAL // 0')
+	gateway=$(capture from 10.10.20.1 "$OBS_DIR/public.pcap" --from "$2" | jq .ike)
+	[ "$ce" -ge "$1" ] && [ "$gateway" -ge "$1" ]
+}
+
 # scene_same_ike: the CE has authenticated once.
 scene_same_ike() { unchanged "$scene_ike" ce_ike_spis; }
 

@@ -52,7 +52,7 @@ used_up()
 		lab SeGW-1 /mcipsec/build/lab-tools/mcipsec-nl seq set 1 "$sa" | grep -q 'exhausted 1'
 }
 
-plan 36
+plan 40
 check "topology is up" topo_up
 check "the module loads" modprobe mcipsec
 check "keys" gateway_keys
@@ -68,6 +68,12 @@ check_wait "the log has the CHILD_SA with tunnel, services, peer and algorithms"
 check "and the IKE_SA" logged SeGW-1 "$ike"
 check_wait "show log -f said it, too" 20 followed "tunnel tunnel-1: CHILD_SA tunnel-1{.* up: .*, service 2"
 
+check_not "control: no end of a CHILD_SA in the log" logged SeGW-1 '.fields.reason == "child-down"'
+check "CE-1 ends its CHILD_SA" lab CE-1 timeout 30 swanctl --terminate --child tunnel-1
+check_wait "the log has its end, with the tunnel" 20 logged SeGW-1 '.fields.reason == "child-down" and .tunnel == "tunnel-1" and .fields.remote == "10.10.10.1"'
+# The kernel asks for the trap once in a while only: not by ping.
+check "CE-1 makes another one" lab CE-1 timeout 30 swanctl --initiate --child tunnel-1
+
 check "clear is refused on the standby" exits 5 SeGW-2 mcipsec clear ipsec tunnel tunnel-1
 check "clear of an unknown tunnel" exits 4 SeGW-1 mcipsec clear ipsec tunnel nobody
 check "clear on the master" lab SeGW-1 mcipsec clear ipsec tunnel tunnel-1
@@ -81,7 +87,6 @@ ping_ce >/dev/null 2>&1
 check_wait "a wrong secret is logged with the peer" 30 logged SeGW-1 "$failed"
 sed -i 's/"wrong"/"ALU"/' "$CE"
 lab CE-1 swanctl --load-creds --clear >/dev/null
-# The kernel asks for the trap once in a while only: not by ping.
 check "with the right one the tunnel is set up" lab CE-1 timeout 30 swanctl --initiate --child tunnel-1
 check_wait "and carries pings" 30 ping_ce
 

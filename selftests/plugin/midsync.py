@@ -64,7 +64,7 @@ def rekeys(new):
 tap.check("completed successfully" in initiate(sys.argv[1]), "%s sets up the tunnel" % sys.argv[1])
 wait_for(lambda: a.live("child"))
 tap.equal(a.live("ike")[0]["info"]["message-id-sync"], "yes" if speaks else "no",
-          "both sides know that the peer %s RFC 6311" % ("speaks" if speaks else "does not speak"))
+          "A knows that the peer %s RFC 6311" % ("speaks" if speaks else "does not speak"))
 a.replicate_to(b)
 tap.check(wait_for(lambda: b.counter("ike") == 1 and b.counter("child") == 1), "B has it", b.status())
 ike = peer_ike_spis()
