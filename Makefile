@@ -34,7 +34,7 @@ export MCIPSEC_BUILD := $(BUILD)
 export V
 
 .PHONY: all help deps lab-images kmod agent plugin track stage install \
-	demo demo-more check check-long check-matrix bench bench-peers fuzz style analyze lab-shell deb clean
+	demo demo-more check check-lab check-long check-matrix bench bench-peers fuzz style analyze lab-shell deb clean
 
 all: kmod agent plugin track
 
@@ -149,9 +149,13 @@ demo: stage lab-tools
 demo-more: stage lab-tools
 	@$(QEMU)/run.sh --kernel $(KERNEL) --timeout 1200 --results $(BUILD)/results/demo-more selftests/demo-more.sh
 
-## check         every test; ends with "N passed, N failed, N skipped"
+## check         house rules, unit tests, fuzzers, the lab's short tests; ends with "N passed, N failed, N skipped"
 check: stage unit-tests lab-tools check-tools
 	@$(QEMU)/check.sh
+
+## check-lab     check with all of the lab's tests but the long ones
+check-lab: stage unit-tests lab-tools check-tools
+	@MCIPSEC_SCRIPTS=lab $(QEMU)/check.sh
 
 lab-tools: deps
 	@$(QEMU)/step.sh "build lab tools" $(MAKE) -C selftests/lab O=$(BUILD)/lab-tools
@@ -163,16 +167,16 @@ check-tools: lab-tools agent
 	@$(QEMU)/step.sh "build test tools" $(MAKE) -C selftests/lab O=$(BUILD)/lab-tools check-tools
 .PHONY: check-tools
 
-## check-long    check on both kernels, long tests and demo-more, a longer exploration, every fuzzer
+## check-long    check-matrix, long tests and demo-more, a longer exploration, every fuzzer
 check-long: check-matrix
-	@MCIPSEC_LONG=1 $(QEMU)/check.sh '@(*/long_*|demo-more.sh)'
+	@$(QEMU)/check.sh '@(*/long_*|demo-more.sh)'
 	@$(QEMU)/step.sh "explore 10^7 states a layer" $(NICE) $(BUILD)/agent/explore --states 10000000
 	@$(MAKE) fuzz-long
 
-## check-matrix  check on the 6.1 and 6.12 kernels, then the cells
+## check-matrix  check-lab on the 6.1 and 6.12 kernels, then the cells
 check-matrix:
 	@for k in 6.1 6.12; do $(MAKE) kmod KERNEL=$$k || exit 1; done
-	@MCIPSEC_KERNELS="6.1 6.12" $(MAKE) check
+	@MCIPSEC_KERNELS="6.1 6.12" $(MAKE) check-lab
 	@$(MAKE) cells
 
 ## cells         gateways of two releases of Debian on 6.1, 6.12 and 7.3 (CELLS="6.1:trixie:bookworm ...")
@@ -188,7 +192,7 @@ cells: unit-tests lab-tools
 	done
 	@$(MAKE) stage-other
 	@MCIPSEC_KERNELS="$(if $(call CELLS_KERNELS,7.3),7.3)" MCIPSEC_CELLS="$(CELLS)" MCIPSEC_PAIRS="$(PAIRS)" \
-		MCIPSEC_OTHER=$(OTHER) \
+		MCIPSEC_OTHER=$(OTHER) MCIPSEC_SCRIPTS=lab \
 		$(QEMU)/check.sh '@(kmod|cell)/*'
 .PHONY: cells
 

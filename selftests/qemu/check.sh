@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# check.sh - run every test and say so, one line a test with its seconds; the
-# last line is "N passed, N failed, N skipped". Exit 0 only if none failed.
+# check.sh - run tests and say so, one line a test with its seconds; the last line is
+# "N passed, N failed, N skipped". Exit 0 only if none failed.
 #
 #   style    the rules of the house that a machine can check (style.sh)
 #   unit     ctest of build/agent, and `check` of the C parts, on this machine
 #   fuzz     every decoder: kept corpora replayed, and a short live run each; beside
 #            the guests, with what processor time they leave
-#   lab      each script below selftests/ in a guest of its own: kmod/*.sh,
-#            */test_*.sh, lab/plain.sh, demo.sh; all speak TAP. With MCIPSEC_LONG=1
-#            also */long_*.sh and demo-more.sh
+#   lab      scripts below selftests/, each in a guest of its own; all speak TAP.
+#            MCIPSEC_SCRIPTS=short: those of the list below; lab: kmod/*.sh, */test_*.sh,
+#            lab/plain.sh, demo.sh; all: also */long_*.sh and demo-more.sh. If unset,
+#            short, but all where a PATTERN chooses
 #   cell     lab/matrix_cell.sh for each of MCIPSEC_CELLS, "KERNEL:ROOT:ROOT" of SeGW-1
 #            and SeGW-2; and the tests of the plugin for each of MCIPSEC_PAIRS,
 #            "KERNEL:NODE+NODE" of those with the other root (make cells)
@@ -19,13 +20,33 @@
 # alone.
 #
 # usage: check.sh [PATTERN]       only what matches the (shell) pattern
-# Environment: MCIPSEC_KERNELS="6.1 6.12", MCIPSEC_LONG=1, EXPECT_ALL_FEATURES=1,
+# Environment: MCIPSEC_KERNELS="6.1 6.12", MCIPSEC_SCRIPTS, EXPECT_ALL_FEATURES=1,
 # MCIPSEC_CELLS with MCIPSEC_OTHER, the suite of the root that is not the guest's own
 
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
+# What shows on every change that each part does its work, and that they do together.
+short='
+	plugin/test_gate.sh plugin/test_takeover.sh
+	kmod/agent_client.sh kmod/gate.sh kmod/netlink.sh kmod/seq.sh
+	faults/test_twelve.sh
+	lab/test_agent_restart.sh lab/test_bad_input.sh lab/test_fail_closed.sh
+	lab/test_session_log.sh lab/test_systemd.sh
+	track/test_bird_state.sh track/test_track.sh track/test_trackd.sh
+	demo.sh
+'
+
 pattern=${1:-*}
+scripts=${MCIPSEC_SCRIPTS:-${1:+all}}
+scripts=${scripts:-short}
+case $scripts in
+short | lab | all) ;;
+*) die "MCIPSEC_SCRIPTS is \"$scripts\", must be short, lab or all" ;;
+esac
+for script in $short; do
+	[ -x "$TOP/selftests/$script" ] || die "no script selftests/$script, which is in the list of the short ones"
+done
 kernels=${MCIPSEC_KERNELS-6.1}
 logs=$BUILD/results/check
 passed=0 failed=0 skipped=0
@@ -125,13 +146,25 @@ unit_part()	# folder, build folder
 	fi
 }
 
-style()
+# Beside the unit tests, the longest of which takes one processor.
+style_begin()
 {
-	local start=$SECONDS
-	if "$TOP/selftests/qemu/style.sh" >"$logs/style.log" 2>&1; then
-		one pass $((SECONDS - start)) "style: $(tail -n 1 "$logs/style.log")"
+	style_start=$SECONDS
+	{
+		"$TOP/selftests/qemu/style.sh" >"$logs/style.log" 2>&1
+		echo "$? $((SECONDS - style_start))" >"$logs/style.rc"
+	} &
+}
+
+style_end()
+{
+	local rc seconds
+	wait
+	read -r rc seconds <"$logs/style.rc"
+	if [ "${rc:-1}" -eq 0 ]; then
+		one pass "$seconds" "style: $(tail -n 1 "$logs/style.log")"
 	else
-		one fail $((SECONDS - start)) "style"
+		one fail "${seconds:-0}" "style"
 		tail -n 30 "$logs/style.log" | sed 's/^/                 /'
 	fi
 }
@@ -247,13 +280,23 @@ matches()
 	[[ $1 == $pattern ]]
 }
 
-matches style && style
+chosen()	# SCRIPT: is it one of $scripts?
+{
+	case $scripts in
+	short) [[ " ${short//[[:space:]]/ } " == *" $1 "* ]] ;;
+	lab) [[ $1 != */long_* && $1 != demo-more.sh ]] ;;
+	all) true ;;
+	esac
+}
+
+matches style && style_begin
 matches unit && {
 	unit_ctest
 	unit_part vici-plugin plugin
 	unit_part keepalived-track track
 	unit_part selftests/lab lab-tools
 }
+matches style && style_end
 
 if matches fuzz && [ "${MCIPSEC_FUZZ:-1}" = 1 ]; then
 	on_host fuzz "$TOP/selftests/qemu/fuzz.sh" check
@@ -261,9 +304,9 @@ fi
 
 cd "$TOP/selftests" || exit 1
 for kernel in $kernels; do
-	for script in plugin/test_*.sh kmod/*.sh */test_*.sh lab/plain.sh demo.sh demo-more.sh */long_*.sh; do
+	for script in faults/test_*.sh plugin/test_*.sh kmod/*.sh */test_*.sh lab/plain.sh demo.sh demo-more.sh */long_*.sh; do
 		[ -x "$script" ] || continue
-		[[ $script != */long_* && $script != demo-more.sh || ${MCIPSEC_LONG:-0} = 1 ]] || continue
+		chosen "$script" || continue
 		[[ " ${seen:-} " != *" $script:$kernel "* ]] || continue
 		seen="${seen:-} $script:$kernel"
 		matches "$script" || continue
