@@ -53,11 +53,13 @@ seq_of() { of_sa "$1" "$2" 5; }
 # counts NS STAT MIN CMD...: CMD raises the counter by at least MIN.
 counts()
 {
-	local before after
+	local before after rc
 	before=$(stat "$1" "$2")
 	"${@:4}"
+	rc=$?
 	after=$(stat "$1" "$2")
 	[ $((after - before)) -ge "$3" ] || { diag "$2 went from $before to $after"; return 1; }
+	[ $rc -eq 0 ] || { diag "$2 went from $before to $after, but: ${*:4}: exit $rc"; return 1; }
 }
 
 link()	# NS DEV BRIDGE ADDRESS...
@@ -177,13 +179,23 @@ fails() { local patience=0.3; ! "$@"; }
 # still NS CMD...: no SA of NS moves by a number.
 still()
 {
-	local before after
+	local before after rc
 	before=$(nl "$1" seq get)
 	"${@:2}"
+	rc=$?
 	after=$(nl "$1" seq get)
 	[ -n "$before" ] && [ "$before" = "$after" ] || { diag "SAs moved: $before -> $after"; return 1; }
+	[ $rc -eq 0 ] || { diag "no SA moved, but: ${*:2}: exit $rc"; return 1; }
 }
-moves() { ! still "$@" >/dev/null; }
+# moves NS CMD...: CMD works, and one does.
+moves()
+{
+	local before after
+	before=$(nl "$1" seq get)
+	"${@:2}" || return 1
+	after=$(nl "$1" seq get)
+	[ -n "$before" ] && [ -n "$after" ] && [ "$before" != "$after" ]
+}
 pkt() { on "$1" python3 -IS "$here/pkt.py" "${@:2}"; }	# NS COMMAND...
 
 refused() { pkt "$1" send $GW $CE "$2" 2>&1 | grep -q EPERM; }	# NS PORT

@@ -9,7 +9,7 @@
 
 . "$(dirname "$0")/scene.sh"
 
-HOLD=20
+HOLD=45
 scene_configure()
 {
 	mkdir -p "$LAB_DIR/$1/etc/mcipsec/conf.d"
