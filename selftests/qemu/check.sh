@@ -30,7 +30,7 @@ set -uo pipefail
 short='
 	faults/test_twelve.sh plugin/test_takeover.sh
 	kmod/agent_client.sh kmod/gate.sh kmod/netlink.sh kmod/seq.sh
-	lab/test_fail_closed.sh lab/test_systemd.sh
+	lab/test_fail_closed.sh
 	track/test_bird_state.sh track/test_track.sh track/test_trackd.sh
 	demo.sh
 '
@@ -317,10 +317,9 @@ for kernel in $kernels; do
 		matches "$script" || continue
 		case $script in
 		demo.sh | demo-more.sh) alone "$script" "$kernel" 1500 "selftests/$script" --tap ;;
-		lab/plain.sh) alone "$script" "$kernel" 900 "selftests/$script" ;;
-		faults/test_*) guest "$script" "$kernel" 1800 "selftests/$script" ;;
+		lab/plain.sh) alone "$script" "$kernel" 1800 "selftests/$script" ;;
 		*/long_*) guest "$script" "$kernel" 14400 "selftests/$script" ;;
-		*) guest "$script" "$kernel" 900 "selftests/$script" ;;
+		*) guest "$script" "$kernel" 2700 "selftests/$script" ;;
 		esac
 	done
 done
